@@ -1,0 +1,56 @@
+"""The certificate table of a dataset, as `generate` and `describe` print it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .console import write_pairs
+
+if TYPE_CHECKING:
+    from ..datasets import Description
+
+
+def print_certificate(description: Description, *, file: bool = True) -> None:
+    """Print residuals, tolerance, iterations, failures, solver, cost split and, if asked for, checksum and file."""
+    residual, iterations = description.certificates["rho_float64"], description.certificates["iterations"]
+    stored, rounding = description.certificates["rho_stored"], description.certificates["rounding_error"]
+    statuses = ", ".join(f"{count} {status}" for status, count in description.statuses.items())
+    failed = description.samples - description.certified
+    decision = description.provenance["decision"]
+    rows = {
+        "residual": f"worst {residual[2]:.2e}, median {residual[1]:.2e}, tolerance {description.config['rtol']:.1e}",
+        "certified": f"{description.certified} of {description.samples}, {failed} failed ({statuses})",
+        "iterations": f"median {iterations[1]:g}, most {iterations[2]:g}",
+        "solver": f"{decision['chosen']} ({decision['why']})",
+        "cost": cost_split(description.cost),
+    }
+    if description.config["dtype"] != "float64":
+        rounded = f"residual worst {stored[2]:.2e}, rounding error worst {rounding[2]:.2e}"
+        rows = {"residual": rows.pop("residual"), f"in {description.config['dtype']}": rounded} | rows
+    if file:
+        rows["checksum"] = f"SHA-256 {description.content_sha256}"
+        rows["file"] = f"{description.path}, {size(description.size_bytes)}"
+    write_pairs(rows)
+
+
+def cost_split(cost: dict[str, float]) -> str:
+    """Return the stages of the work with their shares, and the sum over all workers."""
+    wall = cost["wall"] or 1.0
+    stages = [f"{stage} {100.0 * s / wall:.0f} %" for stage, s in cost.items() if stage != "wall" and s >= 0.005 * wall]
+    return f"{', '.join(stages)} of {cost['wall']:.3g} s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people say it.
+
+    Examples
+    --------
+    >>> size(900), size(1_500_000)
+    ('900 B', '1.4 MiB')
+    """
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024.0:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024.0
+    return f"{value:.1f} TiB"

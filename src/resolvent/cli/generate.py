@@ -1,0 +1,186 @@
+"""`resolvent generate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import DebugOption, InputError
+
+if TYPE_CHECKING:
+    from ..datasets import Progress
+
+EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 --workers 2 --out darcy.h5"
+
+_FAMILY, _CERTIFICATE, _RUN = "Family options", "Solution and certificate", "Run"
+
+
+def generate(
+    family: Annotated[
+        str, typer.Argument(metavar="FAMILY", help="Equation; `resolvent families` lists them.", show_default=False)
+    ],
+    n: Annotated[int, typer.Option("--n", "-n", help="Samples that the dataset shall have.")] = 100,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HDF5 file to write.", show_default="FAMILY.h5")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Root of all random streams: same seed, same samples.")] = 0,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            "--resolution", "-r", help="Grid points per side.", show_default="the family's", rich_help_panel=_FAMILY
+        ),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="cell|vertex",
+            help="Unknowns at cell centres, or at nodes with the boundary included.",
+            rich_help_panel=_FAMILY,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Random law of the coefficient, such as fno_twophase.", rich_help_panel=_FAMILY
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Any option of the family; `resolvent families FAMILY` lists them. May be repeated.",
+            rich_help_panel=_FAMILY,
+        ),
+    ] = None,
+    rtol: Annotated[
+        float, typer.Option(help="Largest ‖b − A u‖/‖b‖ accepted, in double precision.", rich_help_panel=_CERTIFICATE)
+    ] = 1e-8,
+    solver: Annotated[
+        str,
+        typer.Option(
+            "--solver",
+            "-s",
+            help="auto, direct, cg+amg, cg+ssor; auto decides by a rule.",
+            rich_help_panel=_CERTIFICATE,
+        ),
+    ] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(metavar="float64|float32", help="Precision of stored fields.", rich_help_panel=_CERTIFICATE),
+    ] = "float64",
+    on_failure: Annotated[
+        str,
+        typer.Option(
+            metavar="raise|flag",
+            help="A sample above --rtol stops the run, or is stored and marked.",
+            rich_help_panel=_CERTIFICATE,
+        ),
+    ] = "raise",
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", help="Processes; never changes a result.", rich_help_panel=_RUN)
+    ] = 1,
+    chunk: Annotated[
+        int, typer.Option(help="Samples in a unit of work: what an interruption can lose.", rich_help_panel=_RUN)
+    ] = 64,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Discard a dataset of another configuration at --out.", rich_help_panel=_RUN),
+    ] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Generate a dataset of certified solutions; the same command resumes an interrupted run.
+
+    Every sample is solved until its relative residual, measured in double precision on the problem assembled anew
+    from what is stored, is at most --rtol. Sample i is the same whatever --n, --workers and interruptions; a finished
+    file grows when the command is repeated with a larger --n. Work in progress lies in OUT.parts.
+    """
+    from .. import datasets
+    from .certificate import print_certificate
+    from .compilation import compilation_announced
+    from .console import note, write
+    from .progress import duration, samples_shown
+    from .registry import nearest
+
+    strategies = _strategies()
+    if solver not in strategies:
+        near = nearest(solver, strategies)
+        raise InputError(
+            f"unknown solver {solver!r}: expected one of {', '.join(strategies)}",
+            f"did you mean {near}?" if near else "choose a --solver from this list",
+        )
+    made = _family(family, resolution, grid, preset, option or [])
+    path = Path(f"{family}.h5") if out is None else out
+    states: list[Progress] = []
+
+    with samples_shown() as show, compilation_announced(workers=workers):
+
+        def follow(state: Progress) -> None:
+            if not states and state.resumed:
+                note(f"resuming: {state.resumed} of {state.total} samples are there")
+            states[:] = [*states[:1], state]
+            show(state)
+
+        begun = time.perf_counter()
+        dataset = datasets.generate(
+            made,
+            n,
+            out=path,
+            seed=seed,
+            rtol=rtol,
+            solver=solver,
+            chunk=chunk,
+            workers=workers,
+            dtype=dtype,
+            on_failure=on_failure,
+            overwrite=overwrite,
+            progress=follow,
+        )
+        dataset.close()
+        seconds = time.perf_counter() - begun
+
+    if states:
+        new = n - states[0].resumed
+        write(f"{path}: {n} samples of {made.name}, {new} made in {duration(seconds)} ({new / seconds:.3g} samples/s)")
+    else:
+        write(f"{path}: all {n} samples of {made.name} were there already")
+    print_certificate(datasets.describe(path))
+
+
+def _strategies() -> list[str]:
+    from ..datasets.methods import STRATEGIES
+
+    return ["auto", *STRATEGIES]
+
+
+def _family(name: str, resolution: int | None, grid: str | None, preset: str | None, pairs: list[str]) -> Any:
+    """Return the family with its options, each given once."""
+    from ..datasets import families
+    from .registry import fitted, parse_options
+
+    try:
+        cls = families.family_class(name)
+    except ValueError as error:
+        raise InputError(str(error), "`resolvent families` lists them all") from error
+    options = parse_options(pairs)
+    valid = {field.name for field in dataclasses.fields(cls)}
+    named = {"resolution": resolution, "grid": grid, "coefficient" if "coefficient" in valid else "preset": preset}
+    for key, value in named.items():
+        if value is None:
+            continue
+        if key in options:
+            raise InputError(f"{key} is given twice, once with --option", "keep one of them")
+        if key == "preset" and key not in valid:
+            raise InputError(
+                f"{cls.name} has no presets, its options are {', '.join(sorted(valid))}", "leave --preset out"
+            )
+        options[key] = value
+    try:
+        return families.get(name, **fitted(cls, options))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            str(error), f"`resolvent families {cls.name}` shows its options and what they may be"
+        ) from error

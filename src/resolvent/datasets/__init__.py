@@ -1,0 +1,62 @@
+"""PDE dataset families, random fields and the certified generation pipeline.
+
+`generate` makes a set, `open` reads it, `verify` checks it against its seed and its equations, `reproduce` makes one
+sample again, and `describe` says what a file holds. `resolvent.datasets.file_format` specifies the files.
+"""
+
+from __future__ import annotations
+
+if "." not in __name__:
+    raise ImportError("this folder is a link into the package: use `import resolvent.datasets`")
+
+from . import families
+from .description import Description, describe
+from .errors import (
+    CertificationError,
+    ConfigurationMismatch,
+    DatasetError,
+    FormatError,
+    GenerationInterrupted,
+    OutputLockedError,
+    SampleError,
+    StorageError,
+    WorkerLostError,
+)
+from .family import Family, FieldSpec, LinearFamily, System
+from .methods import Method, OneByOne
+from .pipeline import generate
+from .progress import Progress
+from .reader import Dataset
+from .reader import open_dataset as open
+from .reproduction import Reproduction, reproduce
+from .verification import Problem, VerificationReport, verify
+
+__all__ = [
+    "CertificationError",
+    "ConfigurationMismatch",
+    "Dataset",
+    "DatasetError",
+    "Description",
+    "Family",
+    "FieldSpec",
+    "FormatError",
+    "GenerationInterrupted",
+    "LinearFamily",
+    "Method",
+    "OneByOne",
+    "OutputLockedError",
+    "Problem",
+    "Progress",
+    "Reproduction",
+    "SampleError",
+    "StorageError",
+    "System",
+    "VerificationReport",
+    "WorkerLostError",
+    "describe",
+    "families",
+    "generate",
+    "open",
+    "reproduce",
+    "verify",
+]

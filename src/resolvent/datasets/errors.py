@@ -1,0 +1,108 @@
+"""Errors of dataset generation and reading. Each says what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class DatasetError(Exception):
+    """Base of every error about a dataset; the message is for a person."""
+
+
+class FormatError(DatasetError, ValueError):
+    """A file is not a dataset of this package, is damaged, or was written by a newer version."""
+
+
+class ConfigurationMismatch(DatasetError, ValueError):  # noqa: N818 - it is a finding, and reads as one
+    """An output already holds samples of another configuration.
+
+    Attributes
+    ----------
+    differences : dict
+        ``{key: (found, requested)}`` with dotted keys such as ``family.resolution``.
+    """
+
+    def __init__(self, where: str, differences: Mapping[str, tuple[Any, Any]]) -> None:
+        super().__init__(where, dict(differences))
+        self.where = where
+        self.differences = dict(differences)
+
+    def __str__(self) -> str:
+        rows = [f"  {key}: {old!r} there, {new!r} requested" for key, (old, new) in self.differences.items()]
+        return "\n".join(
+            [
+                f"{self.where} holds samples of another configuration:",
+                *rows,
+                "Request the same to continue, choose another output, or discard what is there with overwrite=True.",
+            ]
+        )
+
+
+class CertificationError(DatasetError):
+    """A sample failed its certificate, and failures were to be refused.
+
+    Attributes
+    ----------
+    index, seed : int
+        The sample and the root seed: together with the family they reproduce it.
+    status : str
+        How the solver ended, or ``INADMISSIBLE`` when the problem could not be assembled.
+    rho, tolerance : float
+        Relative residual in float64, and the largest one accepted.
+    detail : str
+        Further explanation, possibly empty.
+    """
+
+    def __init__(self, index: int, seed: int, status: str, rho: float, tolerance: float, detail: str = "") -> None:
+        super().__init__(index, seed, status, rho, tolerance, detail)
+        self.index, self.seed, self.status = index, seed, status
+        self.rho, self.tolerance, self.detail = rho, tolerance, detail
+
+    def __str__(self) -> str:
+        detail = f" ({self.detail})" if self.detail else ""
+        return (
+            f"sample {self.index} of seed {self.seed} is not certified: relative residual {self.rho:.3e}, at most "
+            f"{self.tolerance:.1e} accepted, solver status {self.status}{detail}. Finished chunks are kept, its own is "
+            "not written. Use another solver, loosen rtol, or store such samples marked with on_failure='flag'."
+        )
+
+
+class SampleError(DatasetError):
+    """A family broke its contract for one sample: wrong names, shapes or values; the message names the sample."""
+
+
+class WorkerLostError(DatasetError):
+    """A worker process died; finished chunks are kept and the same call resumes."""
+
+
+class OutputLockedError(DatasetError):
+    """Another process is generating into the same output."""
+
+
+class StorageError(DatasetError, OSError):
+    """The output cannot be written: no permission, no space, not a directory, …
+
+    ``errno`` is that of the system's error.
+    """
+
+
+class GenerationInterrupted(KeyboardInterrupt):
+    """Ctrl-C arrived; what was finished is on disk and the same call resumes.
+
+    Attributes
+    ----------
+    done, total : int
+        Samples on disk and samples requested.
+    out : str
+        The output file that a resumed run will complete.
+    """
+
+    def __init__(self, done: int, total: int, out: str) -> None:
+        super().__init__(done, total, out)
+        self.done, self.total, self.out = done, total, out
+
+    def __str__(self) -> str:
+        if not self.done:
+            return f"interrupted before the first chunk of {self.out} was finished; nothing is left behind"
+        return f"interrupted: {self.done} of {self.total} samples of {self.out} are on disk; the same call resumes"

@@ -1,0 +1,180 @@
+"""How the systems of a chunk are solved: the one place where the pipeline meets the solvers.
+
+A *method* is a frozen, picklable, printable value. `start` returns a function that solves consecutive systems of one
+chunk and may carry state from one to the next (a symbolic ordering, a multigrid hierarchy, a recycled space); the
+pipeline starts it afresh at each chunk border, so that a chunk never depends on another one.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .family import LinearFamily, System
+from .seeding import sample_rng
+
+if TYPE_CHECKING:
+    from ..solvers.result import Result
+    from ..solvers.solver import Prepared, Solver
+
+SAFETY = 0.5
+"""Solvers are asked for this fraction of the accepted residual. The certificate sums the residual anew, in another
+order than the solver, so a solver that stops exactly at the tolerance would now and then miss it by rounding."""
+
+PLANE_DIRECT_LIMIT = 20_000
+"""Unknowns of a definite 2-D problem up to which `auto` factorises. On one core, sparse LU with a repeated ordering and
+conjugate gradients with AMG (set-up included) take equally long near 128 × 128 unknowns; LU is faster below."""
+
+SPACE_SSOR_LIMIT = 300_000
+"""Unknowns of a definite 3-D problem up to which `auto` prefers SSOR: the set-up of AMG takes longer than the
+iterations it saves, three times as long at 64³ for a mild coefficient and equally long for a contrast of 10²."""
+
+SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(abc.ABC):
+    """A way to solve the systems of a chunk in order.
+
+    Its `repr` is its identity: it is stored with the set, and a rerun must have the same.
+    """
+
+    window: ClassVar[int] = 1
+    """How many consecutive systems are solved at once. The chunk size must be a multiple of it, and a set whose
+    last window is incomplete has it solved in full, so that a sample never depends on the size of its set."""
+
+    @abc.abstractmethod
+    def start(self) -> SolveSystems:
+        """Return a function that solves the next `window` systems (fewer at the end of a chunk).
+
+        It is called with consecutive systems from the border of a chunk on. What it returns for a system may
+        depend on the systems of the same and earlier calls only.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class OneByOne(Method):
+    """One solver applied to one system after the other.
+
+    Whatever the solver and its preconditioner can reuse of the system before (`Prepared.update`), they do; a system
+    with the same operator as the one before reuses all of it.
+
+    Parameters
+    ----------
+    solver : Solver
+    M : recipe, optional
+        Preconditioner.
+    """
+
+    solver: Solver
+    M: Any = None
+
+    def start(self) -> SolveSystems:
+        """Return a function that solves systems in order, updating one prepared solver."""
+        prepared: Prepared | None = None
+
+        def solve(systems: Sequence[System]) -> Sequence[Result]:
+            nonlocal prepared
+            results = []
+            for A, b in systems:
+                if prepared is None or prepared.A.shape != A.shape:
+                    prepared = self.solver.prepare(A, self.M)
+                elif prepared.A is not A:
+                    prepared.update(A)
+                results.append(prepared.solve(b))
+            return results
+
+        return solve
+
+
+def _direct(rtol: float) -> Method:
+    from ..solvers import Direct
+
+    return OneByOne(Direct(rtol=SAFETY * rtol))
+
+
+def _cg_amg(rtol: float) -> Method:
+    from ..solvers import AMG, CG
+
+    return OneByOne(CG(rtol=SAFETY * rtol), AMG())
+
+
+def _cg_ssor(rtol: float) -> Method:
+    from ..solvers import CG, SSOR
+
+    return OneByOne(CG(rtol=SAFETY * rtol), SSOR())
+
+
+STRATEGIES: dict[str, Callable[[float], Method]] = {"direct": _direct, "cg+amg": _cg_amg, "cg+ssor": _cg_ssor}
+"""Named ways to solve, each made for a tolerance."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What a requested solver came to, and why: recorded before the first chunk and never reconsidered.
+
+    Attributes
+    ----------
+    requested : str
+        ``auto``, a strategy name, or the printed form of a solver.
+    chosen : str
+        A strategy name or the same printed form.
+    why : str
+    method : Method
+    """
+
+    requested: str
+    chosen: str
+    why: str
+    method: Method
+
+
+def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, seed: int) -> Decision:
+    """Resolve a requested solver for a family.
+
+    ``auto`` decides by rule from the structure of the first system: no timing enters, so that every run and every
+    machine decides alike.
+
+    Raises
+    ------
+    ValueError
+        For an unknown strategy name.
+    """
+    if isinstance(solver, Method):
+        return Decision(repr(solver), repr(solver), "requested", solver)
+    if not isinstance(solver, str):
+        return _decide_for_solver(solver, rtol)
+    if solver in STRATEGIES:
+        return Decision(solver, solver, "requested", STRATEGIES[solver](rtol))
+    if solver != "auto":
+        names = ", ".join(repr(name) for name in ("auto", *STRATEGIES))
+        raise ValueError(f"solver must be one of {names}, a Solver or a Method, got {solver!r}")
+    inputs = family.draw(sample_rng(seed, family.family_id, 0))
+    chosen, why = _rule(family.assemble(inputs), len(family.axes()))
+    return Decision("auto", chosen, why, STRATEGIES[chosen](rtol))
+
+
+def _decide_for_solver(solver: Any, rtol: float) -> Decision:
+    from ..solvers.solver import Solver
+
+    if not isinstance(solver, Solver):
+        raise TypeError(f"solver must be a name, a Solver or a Method, got {solver!r} of type {type(solver).__name__}")
+    if solver.rtol > SAFETY * rtol:  # the tolerance of the set rules
+        solver = dataclasses.replace(solver, rtol=SAFETY * rtol)
+    return Decision(repr(solver), repr(solver), "requested", OneByOne(solver))
+
+
+def _rule(system: System, dimension: int) -> tuple[str, str]:
+    from ..operators import Props
+
+    n = system.A.shape[0]
+    size = f"{n} unknowns in {dimension}-D"
+    if Props.POSITIVE_DEFINITE not in system.A.props:
+        return "direct", f"{size}, not known to be positive definite: sparse LU"
+    if dimension <= 2 and n <= PLANE_DIRECT_LIMIT:
+        return "direct", f"{size}, at most {PLANE_DIRECT_LIMIT}: sparse LU with a repeated ordering"
+    if dimension >= 3 and n <= SPACE_SSOR_LIMIT:
+        return "cg+ssor", f"{size}, at most {SPACE_SSOR_LIMIT}: conjugate gradients with SSOR, which needs no set-up"
+    return "cg+amg", f"{size}, positive definite: conjugate gradients with algebraic multigrid"

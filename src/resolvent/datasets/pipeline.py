@@ -1,0 +1,373 @@
+"""Generating a dataset: the public entry point."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import families, provenance
+from .durable import storage_error
+from .errors import CertificationError, ConfigurationMismatch, FormatError, GenerationInterrupted
+from .executors import run_here, run_in_processes, run_on
+from .family import Family, LinearFamily
+from .file_format import USER_BLOCK, Layout, hash_file, stored_file_sha256
+from .methods import STRATEGIES, Decision, Method, decide
+from .progress import Meter, ProgressCallback
+from .publication import blocks_of_file, blocks_of_shards, chunk_table, extended_table, publish
+from .reader import Dataset
+from .seeding import check_shares
+from .settings import Settings, check_count, configuration, differences, plain
+from .worker import ChunkRecord, ChunkTask, fixed_threads
+from .workspace import Workspace, parts_folder, read_manifest
+
+if TYPE_CHECKING:
+    from ..solvers.solver import Solver
+
+logger = logging.getLogger(__name__)
+
+
+def generate(
+    family: Family | str,
+    n: int,
+    *,
+    out: str | Path,
+    seed: int = 0,
+    rtol: float = 1e-8,
+    solver: str | Solver | Method = "auto",
+    chunk: int = 64,
+    workers: int = 1,
+    executor: Executor | None = None,
+    threads: int = 1,
+    dtype: str = "float64",
+    on_failure: str = "raise",
+    splits: Sequence[float] = (0.8, 0.1, 0.1),
+    overwrite: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Dataset:
+    """Generate n certified samples of a family into one HDF5 file, resuming or extending what is there.
+
+    Every sample is drawn from its own random stream, so that sample i is the same whatever `n`, `workers`
+    and interruptions: 100 samples are the first 100 of 1000. Work in progress lies in ``<out>.parts`` and survives
+    any kill; the same call again continues. A finished file grows when called with a larger `n`.
+
+    Parameters
+    ----------
+    family : Family or str
+        Family with its options, or the name of a registered one with default options.
+    n : int
+        Number of samples the set shall have.
+    out : path
+        The HDF5 file. Missing folders are made. All workers must see this path.
+    seed : int ≥ 0
+        Root of all random streams.
+    rtol : float
+        Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs.
+    solver : {"auto", "direct", "cg+amg", "cg+ssor"}, Solver or Method
+        How systems are solved; a solver less accurate than `rtol` demands is tightened. ``auto`` decides by rule from
+        the first system; the decision is stored before the first chunk.
+    chunk : int
+        Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
+        at most n/chunk workers.
+    workers : int
+        Local processes; 1 works in the calling process. With `executor`, how many chunks it runs at once.
+    executor : concurrent.futures.Executor, optional
+        Where chunks run instead, such as Dask's ``Client.get_executor()`` or an ``MPIPoolExecutor``. Give each of its
+        workers one thread. It is not shut down.
+    threads : int
+        BLAS, OpenMP and numba threads of each worker: part of the configuration, since last bits can depend on it.
+    dtype : {"float64", "float32"}
+        Storage precision of inputs and solutions. Problems are assembled from the inputs as stored and solved in
+        double precision; with float32 the certificate is that of the solution before rounding, and the
+        residual after rounding and the rounding error are stored besides.
+    on_failure : {"raise", "flag"}
+        A sample above `rtol` stops the run and its chunk is not written, or is stored with ``certified`` False.
+    splits : three floats
+        Shares of train, valid and test. A sample never changes its split when the set grows.
+    overwrite : bool
+        Discard a set of another configuration at `out`. Files that are not datasets are never overwritten.
+    progress : callable, optional
+        Called with a `Progress` now and then, in the calling thread.
+
+    Returns
+    -------
+    dataset : Dataset
+        The finished file, open for reading.
+
+    Raises
+    ------
+    ConfigurationMismatch
+        If `out` holds samples of another configuration; ``.differences`` says which keys.
+    CertificationError
+        If a sample fails and failures are refused.
+    GenerationInterrupted
+        On Ctrl-C (it is a KeyboardInterrupt); the same call resumes.
+    OutputLockedError, StorageError, FormatError, WorkerLostError
+        Two runs on one output; unwritable or full; a foreign or damaged file there; a worker died.
+    ValueError, TypeError
+        For arguments out of range, and for fewer samples than a finished file has.
+    """
+    run = _Run(
+        _as_linear_family(family),
+        check_count("n", n, 1),
+        Path(out),
+        {
+            "seed": check_count("seed", seed, 0),
+            "rtol": float(rtol),
+            "chunk": check_count("chunk", chunk, 1),
+            "threads": check_count("threads", threads, 1),
+            "dtype": dtype,
+            "on_failure": on_failure,
+            "splits": check_shares(splits),
+        },
+        solver,
+        check_count("workers", workers, 1),
+        executor,
+        progress,
+    )
+    return run(overwrite)
+
+
+def _as_linear_family(family: Family | str) -> LinearFamily:
+    if isinstance(family, str):
+        family = families.get(family)
+    if not isinstance(family, LinearFamily):
+        raise TypeError(f"family must be a LinearFamily or the name of one, got {family!r}")
+    return family
+
+
+class _Run:
+    """One call of `generate`."""
+
+    def __init__(
+        self,
+        family: LinearFamily,
+        n: int,
+        out: Path,
+        options: dict[str, Any],
+        solver: str | Solver | Method,
+        workers: int,
+        executor: Executor | None,
+        progress: ProgressCallback | None,
+    ) -> None:
+        self.family, self.n, self.out = family, n, out
+        with fixed_threads(options["threads"]):
+            self.decision: Decision = decide(solver, options["rtol"], family, options["seed"])
+        self.settings = Settings(solver=self.decision.requested, method=self.decision.method, **options)
+        self.config = configuration(family, self.settings)
+        self._keep_decision()
+        self.layout = Layout(family, self.settings.dtype)
+        self.workers, self.executor, self.progress = workers, executor, progress
+        self.published = 0
+        """Samples of the finished file that are kept."""
+
+    def _keep_decision(self) -> None:
+        """Keep to the solver that `auto` chose when the set was begun, should the rule have changed since."""
+        begun = _begun(self.out) if self.decision.requested == "auto" else None
+        if begun is None:
+            return
+        config, decision = begun
+        changed = differences(config, self.config).keys()
+        if changed and changed <= {"method", "window"} and decision["chosen"] in STRATEGIES:
+            method = STRATEGIES[decision["chosen"]](self.settings.rtol)
+            self.decision = Decision("auto", decision["chosen"], decision["why"], method)
+            self.settings = dataclasses.replace(self.settings, method=method)
+            self.config = configuration(self.family, self.settings)
+
+    def __call__(self, overwrite: bool) -> Dataset:
+        found = self._published(overwrite)
+        if found is not None and len(found) == self.n and not parts_folder(self.out).exists():
+            return found
+        with Workspace(self.out) as workspace:
+            found = self._published(overwrite)  # another run may have finished it before we had the lock
+            self.published = 0 if found is None else len(found)
+            if self.published == self.n:
+                workspace.clear()
+                return Dataset(self.out)
+            self._adopt(workspace, overwrite)
+            try:
+                with fixed_threads(self.settings.threads):
+                    self._generate(workspace)
+                    self._publish(workspace)
+            except KeyboardInterrupt as interrupt:
+                done = self.published + self._fresh(workspace)
+                raise GenerationInterrupted(done, self.n, str(self.out)) from interrupt
+            workspace.clear()
+        return Dataset(self.out)
+
+    def _published(self, overwrite: bool) -> Dataset | None:
+        """Return the finished file of this configuration, if there is one."""
+        if self.out.is_dir():
+            raise storage_error("write", self.out, IsADirectoryError(21, "Is a directory"))
+        try:
+            if not self.out.exists():
+                return None
+        except OSError as error:
+            raise storage_error("write", self.out, error) from error
+        try:
+            found = Dataset(self.out)
+        except FormatError as error:
+            raise FormatError(f"{error}. Nothing was overwritten: move it away, or choose another output") from error
+        changed = differences(found.config, self.config)
+        if changed and overwrite:
+            return None
+        if changed:
+            raise ConfigurationMismatch(str(self.out), changed)
+        if len(found) > self.n:
+            if overwrite:
+                return None
+            raise ValueError(
+                f"{self.out} has {len(found)} samples already, {self.n} were requested: its first {self.n} are the set "
+                "you ask for; read those, or choose another output"
+            )
+        if self.settings.on_failure == "raise":
+            self._refuse_flagged(found)
+        return found
+
+    def _refuse_flagged(self, found: Dataset) -> None:
+        """Raise CertificationError for the first sample that an earlier run stored although it failed."""
+        flagged = np.flatnonzero(~found.column("certificate/certified"))
+        if flagged.size:
+            index = int(flagged[0])
+            status = found.column("certificate/status", index)[()].decode()
+            rho = float(found.column("certificate/rho_float64", index))
+            detail = f"stored with on_failure='flag' in {self.out}"
+            raise CertificationError(index, self.settings.seed, status, rho, self.settings.rtol, detail)
+
+    def _adopt(self, workspace: Workspace, overwrite: bool) -> None:
+        """Take over finished chunks of an interrupted run, and enter this session into the manifest."""
+        manifest = workspace.manifest
+        if manifest is not None and workspace.records:
+            changed = differences(manifest["config"], self.config)
+            if changed and not overwrite:
+                raise ConfigurationMismatch(str(workspace.folder), changed)
+            if changed:
+                logger.warning("discarding the unfinished set in %s, as asked", workspace.folder)
+                manifest = None
+        if manifest is None or not workspace.records:
+            workspace.forget()
+            manifest = {"sessions": self._published_sessions()}
+        workspace.check_shards()
+        if self.settings.on_failure == "raise":  # a flagged sample of an earlier run is then made again, and refused
+            workspace.records = {chunk: record for chunk, record in workspace.records.items() if not record.failed}
+        session = provenance.session(
+            workers=self.workers,
+            executor="none" if self.executor is None else type(self.executor).__qualname__,
+            on_failure=self.settings.on_failure,
+            requested=self.n,
+            found=self.published + self._fresh(workspace),
+        )
+        for earlier in manifest["sessions"]:
+            changed = differences(provenance.comparable(earlier), provenance.comparable(plain(session)))
+            if changed:
+                logger.warning("versions or machine differ from an earlier session of this set: %s", changed)
+                break
+        decision = {"requested": self.decision.requested, "chosen": self.decision.chosen, "why": self.decision.why}
+        workspace.write_manifest(
+            {
+                "config": self.config,
+                "n": self.n,
+                "decision": {**decision, "method": repr(self.decision.method)},
+                "family": plain(provenance.family_card(self.family)),
+                "sessions": [*manifest["sessions"], plain(session)],
+            }
+        )
+
+    def _published_sessions(self) -> list[Any]:
+        return list(Dataset(self.out).provenance["sessions"]) if self.published else []
+
+    # Chunks ----------------------------------------------------------------------------------------------------------
+
+    def _wanted(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (chunk, start, stop) of the samples that the finished file does not have."""
+        size = self.settings.chunk
+        for chunk in range(self.published // size, -(-self.n // size)):
+            yield chunk, max(chunk * size, self.published), min((chunk + 1) * size, self.n)
+
+    def _has(self, workspace: Workspace, chunk: int, start: int, stop: int) -> bool:
+        record = workspace.records.get(chunk)
+        return record is not None and record.start <= start and record.stop >= stop
+
+    def _fresh(self, workspace: Workspace) -> int:
+        """Number of samples in finished chunks that the finished file does not have."""
+        return sum(stop - start for chunk, start, stop in self._wanted() if self._has(workspace, chunk, start, stop))
+
+    def _tasks(self, workspace: Workspace) -> Iterator[ChunkTask]:
+        folder = workspace.folder.resolve()
+        for chunk, start, stop in self._wanted():
+            if not self._has(workspace, chunk, start, stop):
+                yield ChunkTask(self.family, self.settings, chunk, start, stop, folder)
+
+    def _generate(self, workspace: Workspace) -> None:
+        resumed = self.published + self._fresh(workspace)
+        missing = sum(1 for _ in self._tasks(workspace))
+        workers = min(self.workers, missing)
+        meter = Meter(self.progress, "generate", resumed, self.n)
+        for record in workspace.records.values():
+            meter.note(record)
+        meter.report()
+
+        def on_record(record: ChunkRecord) -> None:
+            workspace.append(record)
+            meter.chunk(record)
+
+        if self.executor is not None:
+            run_on(self.executor, self._tasks(workspace), on_record, max(workers, 1))
+        elif workers > 1:
+            run_in_processes(self._tasks(workspace), on_record, workers)
+        else:
+            run_here(self._tasks(workspace), on_record, meter.sample)
+
+    def _publish(self, workspace: Workspace) -> None:
+        assert workspace.manifest is not None
+        meter = Meter(self.progress, "publish", 0, self.n)
+        records = [(workspace.records[chunk], start, stop) for chunk, start, stop in self._wanted()]
+        blocks = blocks_of_shards(workspace.folder, self.layout, records)
+        made = [dataclasses.replace(record, start=start, stop=stop) for record, start, stop in records]
+        table = chunk_table(made)
+        if self.published:
+            _check_untouched(self.out)
+            blocks = chain(blocks_of_file(self.out, self.layout, self.published), blocks)
+            table = extended_table(self.out, table)
+        card = workspace.manifest["family"]
+        sessions = workspace.manifest["sessions"]
+        publish(
+            self.out,
+            workspace.folder / f"{self.out.name}.tmp",
+            family=self.family,
+            layout=self.layout,
+            n=self.n,
+            config=self.config,
+            provenance={key: workspace.manifest[key] for key in ("family", "decision", "sessions")},
+            attributes={
+                "family": card["name"],
+                **{key: card[key] for key in ("title", "equation", "domain", "boundary", "law", "licence")},
+                "seed": str(self.settings.seed),
+                "code_version": sessions[-1]["code"],
+                "created": provenance.utc_now(),
+            },
+            blocks=blocks,
+            chunks=table,
+            on_samples=meter.reached,
+        )
+
+
+def _begun(out: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return configuration and solver decision of the set at an output, finished or not."""
+    if out.is_file():
+        with Dataset(out) as found:
+            return found.config, found.provenance["decision"]
+    manifest = read_manifest(parts_folder(out))
+    return None if manifest is None else (manifest["config"], manifest["decision"])
+
+
+def _check_untouched(path: Path) -> None:
+    stated = stored_file_sha256(path)
+    if stated is not None and stated != hash_file(path, USER_BLOCK):
+        raise FormatError(f"{path} was altered or damaged since it was made and cannot be extended: run `verify` on it")

@@ -1,0 +1,305 @@
+"""Checking a dataset file against itself, against its seed and against its equations."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import provenance
+from .certification import relative_residual, stored_inputs, working_inputs, working_solution
+from .errors import FormatError
+from .family import LinearFamily
+from .file_format import USER_BLOCK, ContentDigest, Layout, hash_file, sample_digest, stored_file_sha256
+from .progress import Meter, ProgressCallback
+from .reader import Dataset
+from .reproduction import largest_change
+from .seeding import SplitAssigner, sample_rng
+from .settings import plain
+from .statistics import RunningStatistics
+from .worker import content_digests, fixed_threads
+
+MAX_LISTED = 100
+"""Problems listed in a report; all of them are counted."""
+_BLOCK_BYTES = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One finding.
+
+    Attributes
+    ----------
+    index : int or None
+        The sample, or None for the file as a whole.
+    field : str
+        Path of the dataset concerned, such as ``solution/u``, or ``file``.
+    what : str
+    """
+
+    index: int | None
+    field: str
+    what: str
+
+    def __str__(self) -> str:
+        where = self.field if self.index is None else f"sample {self.index}, {self.field}"
+        return f"{where}: {self.what}"
+
+
+@dataclasses.dataclass
+class VerificationReport:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    samples : int
+        Samples checked.
+    checks : dict of str to str
+        What was done, and how it went.
+    problems : list of Problem
+        The first `MAX_LISTED` findings.
+    count : int
+        Number of findings.
+    worst_rho : float
+        Largest recomputed relative residual of a stored solution.
+    """
+
+    path: Path
+    samples: int = 0
+    checks: dict[str, str] = dataclasses.field(default_factory=dict)
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+    count: int = 0
+    worst_rho: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was found."""
+        return self.count == 0
+
+    def add(self, index: int | None, field: str, what: str) -> None:
+        """Enter a finding."""
+        self.count += 1
+        if len(self.problems) < MAX_LISTED:
+            self.problems.append(Problem(index, field, what))
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else f"FAILED: {self.count} problem{'s' if self.count > 1 else ''}"
+        lines = [f"{self.path}: {verdict} ({self.samples} samples, {self.seconds:.1f} s)"]
+        lines += [f"  {name:<12} {outcome}" for name, outcome in self.checks.items()]
+        lines += [f"  ! {problem}" for problem in self.problems]
+        if self.count > len(self.problems):
+            lines.append(f"  ! and {self.count - len(self.problems)} more")
+        return "\n".join(lines)
+
+
+def verify(
+    path: str | Path, *, family: LinearFamily | None = None, progress: ProgressCallback | None = None
+) -> VerificationReport:
+    """Check every byte and every equation of a dataset file.
+
+    The hash of the file; the digest of every number; the inputs drawn again from the seed; every problem assembled
+    again from the stored inputs, and the residual of the stored solution; splits and statistics. Nothing is solved, so
+    it costs a small part of generating.
+
+    Parameters
+    ----------
+    path : path
+    family : LinearFamily, optional
+        For a set of a family that is not registered.
+    progress : callable, optional
+        Called with a `Progress`.
+
+    Returns
+    -------
+    report : VerificationReport
+        Printable. Damage is reported, not raised.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    path = Path(path)
+    report = VerificationReport(path)
+    meter = Meter(None, "verify", 0, 0)
+    if path.is_file():
+        _check_file_hash(path, report)
+    try:
+        with Dataset(path) as dataset:
+            family = _family_of(dataset, family, report)
+            if family is not None:
+                meter = Meter(progress, "verify", 0, len(dataset))
+                with fixed_threads(int(dataset.config["threads"])):
+                    _Verifier(dataset, family, report, meter).run()
+    except (FormatError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        report.add(None, "structure", f"cannot be read to the end ({error})")
+    report.seconds = meter.seconds
+    return report
+
+
+def _check_file_hash(path: Path, report: VerificationReport) -> None:
+    try:
+        stated = stored_file_sha256(path)
+    except FormatError as error:
+        report.add(None, "file", str(error))
+        report.checks["file hash"] = "illegible"
+        return
+    if stated is None:
+        report.checks["file hash"] = "none: the file was rewritten by another tool; the digests certify its numbers"
+    elif stated == hash_file(path, USER_BLOCK):
+        report.checks["file hash"] = f"as published, SHA-256 {stated[:16]}…"
+    else:
+        report.add(None, "file", "the bytes are not as published: SHA-256 differs from the one in the user block")
+        report.checks["file hash"] = "differs"
+
+
+def _family_of(dataset: Dataset, family: LinearFamily | None, report: VerificationReport) -> LinearFamily | None:
+    try:
+        found = dataset.family() if family is None else family
+    except (KeyError, ValueError, TypeError) as error:
+        report.add(None, "config", f"the family cannot be rebuilt ({error}): pass family= if it is not registered")
+        return None
+    if plain(found.config()) != dataset.config["family"]:
+        report.add(None, "config", f"made with {dataset.config['family']}, not with {plain(found.config())}")
+        return None
+    return found
+
+
+class _Verifier:
+    """Goes through the samples of a file once."""
+
+    def __init__(self, dataset: Dataset, family: LinearFamily, report: VerificationReport, meter: Meter) -> None:
+        self.dataset, self.family, self.report, self.meter = dataset, family, report, meter
+        self.config = dataset.config
+        self.layout = Layout(family, self.config["dtype"])
+        here = plain(provenance.comparable(provenance.versions() | {"processor": provenance.processor()}))
+        self.same_versions = all(provenance.comparable(s) == here for s in dataset.provenance["sessions"])
+        self.redrawn = {"bitwise": 0, "rounded": 0}
+        self.flagged = 0
+
+    def run(self) -> None:
+        """Check everything that needs the structure of the file."""
+        report, layout = self.report, self.layout
+        for column in layout.columns:
+            found = self.dataset.file.get(column.path)
+            expected = (len(self.dataset), *column.shape)
+            if found is None or found.shape != expected or found.dtype != column.dtype:
+                report.add(None, column.path, f"expected shape {expected} of {column.dtype}, found {found}")
+        if not report.problems or report.problems[-1].field == "file":
+            self._samples()
+
+    def _samples(self) -> None:
+        report, layout = self.report, self.layout
+        splits, content = SplitAssigner(self.config["splits"]), ContentDigest()
+        statistics = {name: RunningStatistics() for name in layout.fields}
+        before = report.count
+        for first, block in self._blocks():
+            split = splits.take(len(block["index"]))
+            content.add(block["digests/sample"])
+            for row in range(len(split)):
+                index = first + row
+                values = {path: column[row] for path, column in block.items()}
+                if values["index"] != index:
+                    report.add(index, "index", f"expected {index}, found {values['index']}")
+                if values["split"] != split[row]:
+                    report.add(index, "split", f"expected {split[row]}, found {values['split']}")
+                self._digests(index, values)
+                self._draw(index, values)
+                self._residual(index, values)
+                if split[row] == 0:
+                    for name, column in layout.fields.items():
+                        statistics[name].add(values[column.path])
+                report.samples += 1
+            self.meter.worst, self.meter.failed = report.worst_rho, report.count
+            self.meter.reached(report.samples)
+        report.checks["numbers"] = "as written" if report.count == before else "differ"
+        self._content(content.hexdigest())
+        self._statistics(statistics)
+        exact, rounded = self.redrawn["bitwise"], self.redrawn["rounded"]
+        report.checks["seed"] = f"{exact} inputs drawn again bitwise, {rounded} to rounding (other versions)"
+        flagged = f"; {self.flagged} samples are flagged as not certified" if self.flagged else ""
+        report.checks["residuals"] = f"recomputed, the largest certified one is {report.worst_rho:.2e}{flagged}"
+
+    def _blocks(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        per_block = max(1, _BLOCK_BYTES // self.layout.record.itemsize)
+        file = self.dataset.file
+        for first in range(0, len(self.dataset), per_block):
+            yield first, {c.path: file[c.path][first : first + per_block] for c in self.layout.columns}
+
+    def _digests(self, index: int, values: Mapping[str, Any]) -> None:
+        found = content_digests(self.layout.content, values)
+        stated = {path: values[f"digests/{path}"].tobytes() for path in found}
+        whole = values["digests/sample"].tobytes()
+        if found == stated:
+            if sample_digest(index, found) != whole:
+                self.report.add(index, "digests/sample", "is not the digest of the sample")
+            return
+        data_intact = sample_digest(index, found) == whole
+        for path in found:
+            if found[path] == stated[path]:
+                continue
+            if data_intact:
+                self.report.add(index, f"digests/{path}", "was altered; the data it stands for are intact")
+            else:
+                self.report.add(index, path, "was altered: SHA-256 differs from the one taken when it was written")
+
+    def _draw(self, index: int, values: Mapping[str, Any]) -> None:
+        drawn = self.family.draw(sample_rng(int(self.config["seed"]), self.family.family_id, index))
+        for name, expected in stored_inputs(drawn, self.layout).items():
+            column = self.layout.fields[name]
+            found = np.asarray(values[column.path])
+            if found.tobytes() == expected.tobytes():
+                self.redrawn["bitwise"] += 1
+                continue
+            change = largest_change(expected, found)
+            if not self.same_versions and change <= (1e-5 if column.dtype.itemsize <= 4 else 1e-10):
+                self.redrawn["rounded"] += 1
+                continue
+            because = "" if self.same_versions else " (it was made with other versions or on another machine)"
+            self.report.add(index, column.path, f"is not what the seed gives: differs by {change:.1e} of max{because}")
+
+    def _residual(self, index: int, values: Mapping[str, Any]) -> None:
+        report, rtol = self.report, float(self.config["rtol"])
+        names = ("rho_stored", "rho_float64", "tolerance", "certified")
+        stated = {name: values[f"certificate/{name}"] for name in names}
+        stored = {name: values[column.path] for name, column in self.layout.fields.items()}
+        try:
+            system = self.family.assemble(working_inputs(stored, self.layout))
+        except ValueError as error:
+            if stated["certified"]:
+                report.add(index, "inputs", f"are not admissible ({error})")
+            return
+        rho = relative_residual(system, self.family.restrict(working_solution(stored, self.layout)))
+        if not rho <= report.worst_rho and stated["certified"]:
+            report.worst_rho = rho
+        # Residuals of different machines agree to rounding of their sums only, far less than a wrong number would show.
+        allowed = 1e-3 * float(stated["rho_stored"]) + 1e-2 * rtol
+        if not abs(rho - stated["rho_stored"]) <= allowed and (np.isfinite(rho) or np.isfinite(stated["rho_stored"])):
+            report.add(index, "certificate/rho_stored", f"states {stated['rho_stored']:.3e}, recomputed {rho:.3e}")
+        if self.config["dtype"] == "float64" and stated["certified"] and not rho <= 1.01 * rtol:
+            report.add(index, "solution", f"relative residual {rho:.3e}, at most {rtol:.1e} was accepted")
+        if stated["tolerance"] != rtol:
+            report.add(index, "certificate/tolerance", f"states {stated['tolerance']:.3e}, the set has {rtol:.3e}")
+        if bool(stated["certified"]) != bool(stated["rho_float64"] <= stated["tolerance"]):
+            report.add(index, "certificate/certified", "contradicts rho_float64 and tolerance")
+        self.flagged += not stated["certified"]
+
+    def _content(self, digest: str) -> None:
+        if digest == self.dataset.content_sha256:
+            self.report.checks["content"] = f"SHA-256 {digest[:16]}…"
+        else:
+            self.report.checks["content"] = "differs"
+            self.report.add(None, "content_sha256", "is not the digest of the samples")
+
+    def _statistics(self, statistics: Mapping[str, RunningStatistics]) -> None:
+        for name, stated in self.dataset.statistics.items():
+            summary = statistics[name].summary()
+            for what, expected in summary.items():
+                if not np.isclose(stated[what], expected, rtol=1e-9, atol=1e-9 * summary["std"], equal_nan=True):
+                    self.report.add(None, f"statistics/{name}/{what}", f"states {stated[what]}, recomputed {expected}")

@@ -1,0 +1,313 @@
+"""One chunk of work: draw, assemble, solve, certify, write. Runs in the calling process or in a worker.
+
+A chunk is the unit of determinism: its samples are solved in order from its border on, with one thread count, and its
+content depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .certification import INADMISSIBLE, Certificate, certify, stored_inputs, working_inputs
+from .errors import CertificationError, SampleError
+from .family import FieldSpec, LinearFamily, System
+from .file_format import CERTIFICATE, STAGES, Column, Layout, sample_digest
+from .methods import SolveSystems
+from .seeding import sample_rng
+from .settings import Settings
+from .shards import ShardWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkTask:
+    """Samples ``start`` … ``stop`` − 1 of one chunk, and where their shard goes.
+
+    The chunk is solved from its border even when `start` lies behind it: those samples are already published, and
+    only their effect on what follows is needed.
+    """
+
+    family: LinearFamily
+    settings: Settings
+    chunk: int
+    start: int
+    stop: int
+    folder: Path
+
+    @property
+    def border(self) -> int:
+        """First index of the chunk."""
+        return self.chunk * self.settings.chunk
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkRecord:
+    """What the journal keeps of a finished chunk.
+
+    Attributes
+    ----------
+    shard, sha256 : str
+        File name in the parts folder, and hash of the file.
+    seconds : dict
+        Wall time by stage, ``sort`` and ``wall`` included.
+    worst_rho : float
+        Largest rho_float64.
+    """
+
+    chunk: int
+    start: int
+    stop: int
+    shard: str
+    sha256: str
+    seconds: dict[str, float]
+    worst_rho: float
+    failed: int
+    iterations: int
+    host: str
+    pid: int
+    peak_mib: float
+
+
+class Clock:
+    """Attributes all of the time that passes to stages: each lap is the time since the one before."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys((*STAGES, "sort"), 0.0)
+        self.begun = self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> float:
+        """Book the time since the last lap on a stage, and return it."""
+        now = time.perf_counter()
+        elapsed, self._last = now - self._last, now
+        self.seconds[stage] += elapsed
+        return elapsed
+
+
+_threads_in_force: int | None = None
+
+
+@contextmanager
+def fixed_threads(threads: int) -> Iterator[None]:
+    """Hold BLAS, OpenMP and numba to a number of threads, on which the last bits of a result can depend.
+
+    Nested calls with the same number do nothing.
+    """
+    global _threads_in_force
+    if _threads_in_force == threads:
+        yield
+        return
+    # The limits reach only the libraries that are loaded, so load those that solving will need.
+    import numba
+    import scipy.linalg
+    import scipy.sparse.linalg  # noqa: F401
+    import threadpoolctl
+
+    before, numba_before = _threads_in_force, numba.get_num_threads()
+    with threadpoolctl.threadpool_limits(limits=threads):
+        most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        numba.set_num_threads(min(threads, most))
+        _threads_in_force = threads
+        try:
+            yield
+        finally:
+            numba.set_num_threads(numba_before)
+            _threads_in_force = before
+
+
+def run_chunk(
+    task: ChunkTask,
+    should_stop: Callable[[], bool] | None = None,
+    on_sample: Callable[[], None] | None = None,
+) -> ChunkRecord:
+    """Make a chunk and write its shard.
+
+    Parameters
+    ----------
+    task : ChunkTask
+    should_stop : callable, optional
+        Asked between samples; True abandons the chunk with a KeyboardInterrupt.
+    on_sample : callable, optional
+        Called after each stored sample.
+
+    Raises
+    ------
+    CertificationError
+        For the first sample that fails when failures are refused. No shard is left.
+    SampleError
+        When the family breaks its contract.
+    StorageError
+        When the shard cannot be written.
+    """
+    with fixed_threads(task.settings.threads):
+        clock = Clock()
+        layout = Layout(task.family, task.settings.dtype)
+        name = f"shard-{task.chunk:07d}-{task.start}-{task.stop}.npy"
+        worst, failed, iterations = 0.0, 0, 0
+        with ShardWriter(task.folder / name, layout.record, task.stop - task.start, layout.timing_offset) as shard:
+            for record in sample_records(task, layout, clock):
+                rho = float(record["certificate/rho_float64"])
+                worst = rho if not rho <= worst else worst  # keeps a NaN
+                failed += not record["certificate/certified"]
+                iterations += int(record["certificate/iterations"])
+
+                def stop_clock(record: np.ndarray) -> None:
+                    record["timing/write"] += clock.lap("write")
+
+                shard.append(record, stop_clock)
+                if on_sample is not None:
+                    on_sample()
+                if should_stop is not None and should_stop():
+                    raise KeyboardInterrupt("generation was asked to stop")
+            sha256 = shard.commit()
+        clock.lap("write")
+        return ChunkRecord(
+            task.chunk,
+            task.start,
+            task.stop,
+            name,
+            sha256,
+            {**clock.seconds, "wall": time.perf_counter() - clock.begun},
+            worst,
+            failed,
+            iterations,
+            platform.node(),
+            os.getpid(),
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024.0 if sys.platform != "darwin" else 1024.0**2),
+        )
+
+
+def sample_records(task: ChunkTask, layout: Layout, clock: Clock) -> Iterator[np.ndarray]:
+    """Yield the record of each sample of a task in order; its ``timing/write`` holds the time of packing only."""
+    family, settings = task.family, task.settings
+    solve = settings.method.start()
+    window, end = settings.method.window, task.border + settings.chunk
+    for first in range(task.border, task.stop, window):
+        indices = range(first, min(first + window, end))
+        samples = [_Sample(index, family, settings, layout, clock) for index in indices]
+        solvable = [sample for sample in samples if sample.system is not None]
+        _solve(solve, solvable, clock)
+        for sample in samples:
+            if task.start <= sample.index < task.stop:
+                yield sample.record(clock)
+
+
+class _Sample:
+    """One sample on its way through the stages."""
+
+    def __init__(self, index: int, family: LinearFamily, settings: Settings, layout: Layout, clock: Clock) -> None:
+        self.index, self.family, self.settings, self.layout = index, family, settings, layout
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.result: Any = None
+        drawn = family.draw(sample_rng(settings.seed, family.family_id, index))
+        _check_arrays(drawn, family, layout, ("parameter", "input"), index)
+        self.stored = stored_inputs(drawn, layout)
+        self.inputs = working_inputs(self.stored, layout)
+        self.seconds["draw"] = clock.lap("draw")
+        self.system: System | None = None
+        self.problem = ""
+        try:
+            self.system = family.assemble(self.inputs)
+        except ValueError as error:
+            self.problem = str(error)
+        self.seconds["assemble"] = clock.lap("assemble")
+
+    def record(self, clock: Clock) -> np.ndarray:
+        """Certify the sample and return its record."""
+        settings, layout = self.settings, self.layout
+        if self.result is None:
+            certificate = Certificate(np.inf, np.inf, np.nan, settings.rtol, 0, INADMISSIBLE, False)
+            solution = {name: _missing(layout.fields[name]) for name in layout.names("solution")}
+        else:
+            x = np.asarray(self.result.x)
+            solution = self.family.expand(x, self.inputs)
+            _check_arrays(solution, self.family, layout, ("solution",), self.index)
+            solution = {name: np.asarray(solution[name], dtype=layout.fields[name].dtype) for name in solution}
+            certificate = certify(
+                self.family,
+                layout,
+                working_inputs(self.stored, layout),
+                x,
+                solution,
+                tolerance=settings.rtol,
+                iterations=int(self.result.iterations),
+                status=str(self.result.status.name),
+            )
+        self.seconds["certify"] = clock.lap("certify")
+        if not certificate.certified and settings.on_failure == "raise":
+            raise CertificationError(
+                self.index, settings.seed, certificate.status, certificate.rho_float64, settings.rtol, self.problem
+            )
+        record = self._pack({**self.stored, **solution}, certificate)
+        self.seconds["write"] = clock.lap("write")
+        for stage in STAGES:
+            record[f"timing/{stage}"] = self.seconds[stage]
+        return record
+
+    def _pack(self, fields: Mapping[str, np.ndarray], certificate: Certificate) -> np.ndarray:
+        layout = self.layout
+        record = np.zeros((), dtype=layout.record)
+        record["index"] = self.index
+        for column, value in zip(CERTIFICATE, certificate, strict=True):
+            record[column.path] = value
+        for name, value in fields.items():
+            record[layout.fields[name].path] = value
+        digests = content_digests(layout.content, record)
+        for path, digest in digests.items():
+            record[f"digests/{path}"] = np.frombuffer(digest, dtype=np.uint8)
+        record["digests/sample"] = np.frombuffer(sample_digest(self.index, digests), dtype=np.uint8)
+        return record
+
+
+def _missing(column: Column) -> np.ndarray:
+    """Solution of a problem that could not be assembled."""
+    return np.full(column.shape, np.nan if column.dtype.kind in "fc" else 0, dtype=column.dtype)
+
+
+def content_digests(columns: Sequence[Column], values: Any) -> dict[str, bytes]:
+    """Return the digest of each column of one sample; `values` is indexed by path."""
+    return {column.path: column.digest(values[column.path]) for column in columns}
+
+
+def _solve(solve: SolveSystems, samples: Sequence[_Sample], clock: Clock) -> None:
+    """Solve the systems of a window and share the time equally among them."""
+    results = solve([sample.system for sample in samples if sample.system is not None])
+    if len(results) != len(samples):
+        raise SampleError(f"the method returned {len(results)} results for {len(samples)} systems")
+    seconds = clock.lap("solve")
+    for sample, result in zip(samples, results, strict=True):
+        sample.result = result
+        sample.seconds["solve"] = seconds / len(samples)
+        sample.system = None  # the certificate assembles its own
+
+
+def _check_arrays(
+    arrays: Mapping[str, Any], family: LinearFamily, layout: Layout, roles: tuple[str, ...], index: int
+) -> None:
+    """Raise SampleError unless a family returned what its field specifications announce."""
+    expected = layout.names(*roles)
+    if sorted(arrays) != sorted(expected):
+        raise SampleError(f"{family.name} gave {sorted(arrays)} for sample {index}, its fields() announce {expected}")
+    for name in expected:
+        value, spec = np.asarray(arrays[name]), layout.specs[name]
+        if value.shape != tuple(spec.shape):
+            raise SampleError(
+                f"{family.name} gave {name!r} of shape {value.shape} for sample {index}, announced {spec.shape}"
+            )
+        if not _fits(value.dtype, spec):
+            raise SampleError(f"{family.name} gave {name!r} of dtype {value.dtype} for sample {index}, not {spec.kind}")
+        if "solution" not in roles and value.dtype.kind in "fc" and not np.isfinite(value).all():
+            raise SampleError(f"{family.name} gave {name!r} with values that are not finite for sample {index}")
+
+
+def _fits(dtype: np.dtype, spec: FieldSpec) -> bool:
+    return dtype.kind in {"real": "fiu", "complex": "fciu", "integer": "iu", "boolean": "b"}[spec.kind]

@@ -1,0 +1,192 @@
+"""Solvers on torch storage, and the gradient of a solve."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..operators import LinearOperator, as_operator
+from ..operators._torch import numpy_dtype, torch_dtype
+from .monitor import Callback
+from .result import Result
+from .solver import Prepared, Solver
+from .vectors import Vectors
+
+
+class TorchVectors(Vectors):
+    """The operations on torch tensors of any device; inner products are brought to the host."""
+
+    def empty_like(self, x: Any) -> Any:
+        """Return an uninitialised tensor like x."""
+        return torch.empty_like(x)
+
+    def basis(self, x: Any, rows: int) -> Any:
+        """Return a zero (rows, n) tensor for the vectors of a Krylov basis."""
+        return x.new_zeros((rows, x.shape[0]))
+
+    def assign(self, alpha: np.ndarray, x: Any, out: Any) -> None:
+        """Set out to alpha x."""
+        torch.mul(x, _like(alpha, x), out=out)
+
+    def widen(self, x: Any) -> Any:
+        """Return x in double precision."""
+        return x.to(torch.complex128 if x.is_complex() else torch.float64)
+
+    def largest(self, x: Any) -> np.ndarray:
+        """Return max |x| by column."""
+        return _host(x.abs().amax(dim=0))
+
+    def dot(self, x: Any, y: Any) -> np.ndarray:
+        """Return xᴴ y by column."""
+        return _host((x.conj() * y).sum(dim=0))
+
+    def norm(self, x: Any) -> np.ndarray:
+        """Return ‖x‖₂ by column, real."""
+        return _host(torch.linalg.vector_norm(x, dim=0))
+
+    def axpy(self, alpha: np.ndarray, x: Any, y: Any) -> None:
+        """Set y to y + alpha x."""
+        y.addcmul_(_like(alpha, x), x)
+
+    def aypx(self, beta: np.ndarray, x: Any, y: Any) -> None:
+        """Set y to x + beta y."""
+        y.mul_(_like(beta, x)).add_(x)
+
+    def step(self, alpha: np.ndarray, p: Any, q: Any, x: Any, r: Any) -> np.ndarray:
+        """Set x to x + alpha p and r to r − alpha q; return ‖r‖₂ by column."""
+        factor = _like(alpha, x)
+        x.addcmul_(factor, p)
+        r.addcmul_(-factor, q)
+        return self.norm(r)
+
+    def project(self, V: Any, w: Any) -> np.ndarray:
+        """Return Vᴴ w for the rows of V."""
+        return _host((V.conj() @ w).reshape(-1))
+
+    def combine(self, coefficients: np.ndarray, V: Any, y: Any) -> None:
+        """Add Σ coefficients[i] V[i] to y."""
+        y.add_((_like(coefficients, V) @ V).reshape(y.shape))
+
+    def take(self, x: Any, columns: np.ndarray) -> Any:
+        """Return a contiguous copy of the given columns."""
+        return x[..., torch.as_tensor(columns, device=x.device)].contiguous()
+
+    def put(self, x: Any, columns: np.ndarray, values: Any) -> None:
+        """Write values into the given columns of x."""
+        x[..., torch.as_tensor(columns, device=x.device)] = values
+
+
+def columns_of(A: LinearOperator, M: LinearOperator | None, b: Any, x0: Any) -> tuple[Any, Any]:
+    """Return b and a fresh copy of x0 as (n, k) tensors of the working dtype, on the device of A."""
+    if not isinstance(b, torch.Tensor):
+        raise TypeError(f"{A!r} is on torch storage and needs b as a tensor on {A.device}, got {type(b).__name__}")
+    for name, tensor in (("b", b), ("x0", x0)):
+        if tensor is not None and str(tensor.device) != A.device:
+            raise ValueError(f"{name} is on {tensor.device} and A on {A.device}: move one of them")
+    n = A.shape[0]
+    shape = tuple(b.shape)
+    if not (shape == (n,) or (len(shape) == 2 and shape[0] == n and shape[1] > 0) or shape == A.grid):
+        raise ValueError(f"b must have shape ({n},) or ({n}, k) to fit A, got {shape}")
+    dtype = A.result_dtype(numpy_dtype(b.dtype))
+    if M is not None:
+        dtype = np.result_type(dtype, M.dtype)
+    width = 1 if shape == A.grid or len(shape) == 1 else shape[1]
+    B = b.detach().reshape(n, width).to(torch_dtype(dtype)).contiguous()
+    if x0 is None:
+        return B, torch.zeros_like(B)
+    if tuple(x0.shape) != shape:
+        raise ValueError(f"x0 must have the shape of b, {shape}, got {tuple(x0.shape)}")
+    return B, x0.detach().reshape(n, width).to(B.dtype).clone().contiguous()
+
+
+def on_host(function: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
+    """Apply a numpy function to a tensor on the host; both share memory with their numpy views."""
+    return torch.from_numpy(function(x.resolve_conj().numpy()))
+
+
+def solve_on_host(prepared: Prepared, b: Any, x0: Any, callback: Callback | None) -> Result:
+    """Solve with a numpy-backed operator for tensors on the host; x comes back as a tensor."""
+    if str(b.device) != prepared.A.device:
+        raise ValueError(
+            f"b is on {b.device} and the operator on {prepared.A.device}: move one with A.to_torch({str(b.device)!r}) "
+            f"or b.to({prepared.A.device!r})"
+        )
+    guess = None if x0 is None else torch.as_tensor(x0).detach().numpy()
+    result = prepared.solve(b.detach().resolve_conj().numpy(), guess, callback=callback)
+    return dataclasses.replace(result, x=torch.from_numpy(result.x))
+
+
+def solve(
+    A: Any, b: Any, x0: Any, M: Any, choose: Callable[[LinearOperator], tuple[Solver, Any]], callback: Callback | None
+) -> Result:
+    """Solve A x = b for tensors, so that x can be differentiated with respect to b and the entries of A.
+
+    The backward pass solves Aᴴ λ = ∂x with the same method, preconditioner and factors: ∂b = λ and ∂A = −λ xᴴ on
+    the stored pattern. It raises ConvergenceError if that solve fails, since a wrong gradient would go unnoticed.
+    """
+    entries = A if isinstance(A, torch.Tensor) and A.requires_grad else getattr(A, "tensor", None)
+    operator = as_operator(A.detach() if isinstance(A, torch.Tensor) else A)
+    solver, chosen = choose(operator)
+    prepared = solver.prepare(operator, chosen if M is None else M)
+    if entries is None or not entries.requires_grad:
+        entries = None
+    results: list[Result] = []
+    x = _Solve.apply(b, entries, prepared, x0, callback, results)
+    return dataclasses.replace(results[0], x=x)
+
+
+class _Solve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, b: Any, entries: Any, prepared: Prepared, x0: Any, callback: Callback | None, results: list[Result]
+    ) -> Any:
+        result = prepared.solve(b.detach(), x0, callback=callback)
+        results.append(result)
+        ctx.prepared, ctx.entries, ctx.b_dtype = prepared, entries, b.dtype
+        ctx.save_for_backward(result.x)
+        return result.x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
+        (x,) = ctx.saved_tensors
+        adjoint = ctx.prepared.adjoint().solve(gradients[0].contiguous()).check().x
+        grad_b = adjoint if ctx.b_dtype.is_complex or not adjoint.is_complex() else adjoint.real
+        grad_A = _entry_gradient(ctx.entries, adjoint, x) if ctx.needs_input_grad[1] else None
+        return grad_b.to(ctx.b_dtype), grad_A, None, None, None, None
+
+
+def _entry_gradient(entries: Any, adjoint: Any, x: Any) -> Any:
+    """Return −λ xᴴ at the stored positions, in the layout of the matrix."""
+    n = entries.shape[0]
+    adjoint, x = adjoint.reshape(n, -1), x.reshape(n, -1)
+    if entries.layout == torch.strided:
+        full = -(adjoint @ x.mH)
+        return full if entries.is_complex() or not full.is_complex() else full.real
+    csr = entries.layout == torch.sparse_csr
+    if csr:
+        crow, column = entries.crow_indices(), entries.col_indices()
+        row = torch.repeat_interleave(torch.arange(n, device=crow.device), crow.diff())
+    else:
+        row, column = entries.detach().coalesce().indices()
+    values = -(adjoint[row] * x[column].conj()).sum(dim=1)
+    if values.is_complex() and not entries.is_complex():
+        values = values.real
+    values = values.to(entries.dtype)
+    if csr:
+        return torch.sparse_csr_tensor(crow, column, values, size=entries.shape, check_invariants=False)
+    place = torch.stack((row, column))
+    return torch.sparse_coo_tensor(place, values, size=entries.shape, is_coalesced=True, check_invariants=False)
+
+
+def _host(x: Any) -> np.ndarray:
+    array: np.ndarray = x.detach().resolve_conj().cpu().numpy()
+    return array
+
+
+def _like(values: np.ndarray, x: Any) -> Any:
+    """Return host coefficients as a tensor of the dtype and on the device of x."""
+    return torch.as_tensor(np.asarray(values), device=x.device).to(x.dtype)

@@ -1,0 +1,44 @@
+"""The best iterate of a method whose residual may rise on the way."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..operators import Array
+from .vectors import Vectors
+
+KEEP_RATIO = 0.5
+"""An iterate is copied when its residual is below this multiple of that of the last copy: 27 copies for 1e-8."""
+
+
+class BestIterate:
+    """A copy of the iterate with, up to a factor of two, the smallest residual of each column; one vector each.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    x : (n, k) array
+        Initial guesses.
+    norms : (k,) array
+        Their residual norms.
+    """
+
+    def __init__(self, vectors: Vectors, x: Array, norms: np.ndarray) -> None:
+        self._vectors = vectors
+        self._x = vectors.take(x, np.arange(x.shape[1]))
+        self._norms = norms.copy()
+
+    def offer(self, x: Array, norms: np.ndarray, columns: np.ndarray) -> None:
+        """Copy the iterates that are better; `columns` are their places among all columns."""
+        better = norms < KEEP_RATIO * self._norms[columns]
+        if better.any():
+            self._norms[columns[better]] = norms[better]
+            values = x if better.all() else self._vectors.take(x, np.flatnonzero(better))
+            self._vectors.put(self._x, columns[better], values)
+
+    def restore(self, x: Array, norms: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Overwrite the given columns of x where their norms are worse or not a number; return which."""
+        worse: np.ndarray = columns[~(norms <= self._norms[columns])]
+        if len(worse):
+            self._vectors.put(x, worse, self._vectors.take(self._x, worse))
+        return worse

@@ -1,0 +1,128 @@
+"""The minimal residual method."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...operators import Array, LinearOperator, Props, StructureError
+from ..monitor import Monitor
+from ..solver import Solver, refuse_not_self_adjoint, refuse_variable
+from ..status import Status
+
+NEAR_SOLUTION = 1e-7
+"""‖A r‖ ≤ this ‖A‖‖r‖ by the recurrence raises the suspicion that r is the residual of a least-squares solution."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MINRES(Solver):
+    """Preconditioned MINRES for self-adjoint A, definite or not, and self-adjoint positive definite M.
+
+    Minimises ‖b − A x‖_M, where ‖r‖_M² = rᴴMr, over x₀ + span{z₀, MA z₀, …}, by short recurrences. Without a
+    preconditioner the residual never rises, and the error falls at least as fast as
+    ((κ − 1)/(κ + 1))^⌊k/2⌋. A consistent singular system converges; of an inconsistent one x becomes a least-squares
+    solution, and the solve ends STAGNATED.
+
+    The recurrence knows the residual only in the M-norm. The residual vector itself is therefore carried along, for
+    one vector and two vector operations, so that every iteration is judged by ‖b − A x‖₂ without a further product.
+
+    Storage: 6 vectors besides x and b, 7 with a preconditioner. Each iteration: one product with A, one with M, three
+    inner products and eight vector updates.
+
+    Do not use it for a positive definite A, where CG takes about as many iterations at half the storage, nor for a
+    nonsymmetric one.
+
+    References
+    ----------
+    Paige & Saunders 1975, doi:10.1137/0712047; Choi, Paige & Saunders 2011, doi:10.1137/100787921, for the estimate of
+    ‖A r‖.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> from resolvent.solvers import MINRES
+    >>> A = sp.diags_array(np.r_[-np.arange(1.0, 11.0), np.arange(1.0, 11.0)])
+    >>> result = MINRES().solve(A, np.ones(20))
+    >>> result.status.name, result.iterations
+    ('CONVERGED', 20)
+    """
+
+    needs: ClassVar[Props] = Props.SELF_ADJOINT
+
+    def _check(self, A: LinearOperator, M: LinearOperator | None) -> None:
+        refuse_variable(A, M, "MINRES", "FGMRES")
+        refuse_not_self_adjoint(A, "MINRES")
+        if M is not None and M.dtype.kind == "c" and M.props & Props.SYMMETRIC and not M.props & Props.SELF_ADJOINT:
+            raise StructureError(f"MINRES needs M = Mᴴ, but {M!r} is complex symmetric (M = Mᵀ)")
+
+    def _run(self, state: Any, b: Array, x: Array, monitor: Monitor) -> None:
+        v, k = monitor.vectors, b.shape[1]
+        r, u, u_old, d, d_old, q = (v.empty_like(b) for _ in range(6))
+        z = u if monitor.M is None else v.empty_like(b)
+        monitor.start(x, r)
+        recurrence, restart = np.zeros((8, k)), np.ones(k, dtype=bool)
+        norm_A, limit, breakdowns = np.zeros(k), np.full(k, NEAR_SOLUTION), np.zeros(k, dtype=int)
+        while monitor.running:
+            x, r, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, limit, breakdowns = monitor.compact(
+                x, r, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, limit, breakdowns
+            )
+            if restart.any():
+                begin = np.flatnonzero(restart)
+                u_begin = v.take(r, begin)
+                z_begin = monitor.precondition(u_begin, v.empty_like(u_begin))
+                square = np.ones(len(restart))
+                square[begin] = v.dot(u_begin, z_begin).real
+                if monitor.reject_nonpositive(square, "rᴴMr", x):
+                    continue
+                v.put(u, begin, u_begin)
+                v.put(z, begin, z_begin)
+                for vector in (u_old, d, d_old):
+                    v.clear(vector, begin)
+                beta = np.sqrt(square[begin])
+                one, zero = np.ones(len(begin)), np.zeros(len(begin))
+                recurrence[:, begin] = beta, beta, -one, zero, zero, zero, one, one
+            beta, phi, c, s, delta_bar, epsilon, gamma, gamma_old = recurrence
+            # Lanczos: β₊u₊ = A z − α u − β u₋ with z = M u and uᴴz = 1.
+            v.assign(1.0 / beta, u, u)
+            if monitor.M is None:
+                z = u
+            else:
+                v.assign(1.0 / beta, z, z)
+            monitor.multiply(z, q)
+            alpha = v.dot(z, q).real
+            v.aypx(-beta, q, u_old)
+            v.axpy(-alpha, u, u_old)
+            # The old reflection acts on the new column of the tridiagonal matrix; d becomes γ times the direction.
+            delta, gamma_bar = c * delta_bar + s * alpha, s * delta_bar - c * alpha
+            v.aypx(-epsilon / gamma_old, z, d_old)
+            v.axpy(-delta / gamma, d, d_old)
+            u, u_old, d, d_old = u_old, u, d_old, d
+            z = monitor.precondition(u, z)
+            square = v.dot(u, z).real
+            monitor.retire(~np.isfinite(square), Status.NONFINITE, x, "rᴴMr is not finite")
+            monitor.retire(square < -((10.0 * monitor.eps * norm_A) ** 2), Status.INDEFINITE, x, "rᴴMr ≤ 0")
+            beta = np.sqrt(np.fmax(square, 0.0))
+            # The new reflection; and ‖A r‖/‖r‖ in the M-norm, for the residual before this step.
+            epsilon, delta_bar, near = s * beta, -c * beta, np.hypot(gamma_bar, c * beta)
+            gamma, gamma_old = np.hypot(gamma_bar, beta), gamma
+            norm_A = np.fmax(norm_A, np.hypot(alpha, beta))
+            invariant = beta <= 10.0 * monitor.eps * norm_A
+            flat = gamma <= 10.0 * monitor.eps * norm_A  # A maps the new direction to zero: no step along it
+            c, s = np.where(flat, 0.0, gamma_bar / gamma), np.where(flat, 1.0, beta / gamma)
+            step = np.where(flat, 0.0, c * phi / gamma)
+            near_solution = near <= limit * norm_A
+            monitor.retire_inconsistent(near_solution, x, r)
+            limit = np.where(near_solution, 0.1 * near / norm_A, limit)
+            lost = np.flatnonzero(~np.isfinite(step))
+            v.clear(d, lost)
+            step[lost] = 0.0
+            # r₊ = s² r − s c φ u₊/β is r₊ = s² r − step u₊ in terms of the vector before division by β.
+            v.assign(s**2, r, r)
+            norms = v.step(step, d, u, x, r)
+            restart = invariant | monitor.step(norms, x, r, recompute=invariant)
+            breakdowns = breakdowns + invariant
+            monitor.retire_inconsistent(breakdowns >= 2, x, r)
+            monitor.retire(breakdowns >= 2, Status.BREAKDOWN, x, "the Krylov space holds no solution")
+            recurrence = np.stack((beta, s * phi, c, s, delta_bar, epsilon, gamma, gamma_old))

@@ -1,0 +1,400 @@
+"""The bookkeeping of one iterative solve: convergence, history, counts, clock, callback.
+
+A solver's file holds the algorithm; everything a user is told about its run comes from here. The rules:
+
+- A column converges when ‖b − A x‖ ≤ max(rtol ‖b‖, atol), never relative to the initial residual, so that a warm
+  start is not punished. The recurrence only proposes; the residual is recomputed in double precision before
+  CONVERGED is given. A proposal that fails replaces the recurrence's residual by the true one. Three failures
+  without gain are STAGNATED.
+- Columns are independent: each has its own status, history and tolerance, and leaves when it is finished.
+- Not-a-number ends a column at once, and never reaches the caller's x.
+- A method whose residual may rise on the way keeps its best iterate, so that a failure returns that one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..operators import Array, LinearOperator
+from .best_iterate import BestIterate
+from .inconsistency import REASON, least_squares_solved, no_gain
+from .result import Column, Counts
+from .status import Status
+from .vectors import Vectors
+
+logger = logging.getLogger(__name__)
+
+GROWTH_LIMIT = 1e12
+"""DIVERGED above this multiple of max(‖b‖, ‖r₀‖). Residuals of CG may legitimately grow by √κ, up to about 1e8."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """What a callback receives after each iteration; returning True stops the solve.
+
+    Attributes
+    ----------
+    iteration : int
+        Number of finished iterations.
+    residual_norm, tolerance : (k,) arrays
+        Of the columns still running.
+    x : (n, k) array or None
+        Their iterates (not copied: do not change them); None where the method forms x only at restarts.
+    """
+
+    iteration: int
+    residual_norm: np.ndarray
+    tolerance: np.ndarray
+    x: Array | None
+
+
+Callback = Callable[[Progress], Any]
+
+
+class Monitor:
+    """Judge of one solve of A X = B with k columns.
+
+    Parameters
+    ----------
+    A, M : LinearOperator
+        System and preconditioner (or None).
+    b, x : (n, k) arrays
+        Right-hand sides, and initial guesses that are overwritten with the solutions.
+    scale : (k,) array, optional
+        What b, x and atol were divided by to stay clear of overflow; reported figures are multiplied by it.
+    self_adjoint : bool
+        Whether the method relies on A = Aᴴ, so that products with A serve where Aᴴ is needed.
+    """
+
+    def __init__(
+        self,
+        A: LinearOperator,
+        M: LinearOperator | None,
+        b: Array,
+        x: Array,
+        vectors: Vectors,
+        *,
+        rtol: float,
+        atol: float | np.ndarray,
+        maxiter: int,
+        callback: Callback | None = None,
+        scale: np.ndarray | None = None,
+        self_adjoint: bool = False,
+    ) -> None:
+        width = b.shape[1]
+        self.A, self.M, self.vectors = A, M, vectors
+        self.counts = Counts()
+        self.extra: dict[str, Any] = {}
+        self.iteration = 0
+        self.maxiter = maxiter
+        self.active = np.arange(width)
+        """Columns of the original b that the working arrays hold."""
+        self.self_adjoint = self_adjoint
+        self.eps = float(np.finfo(vectors.dot(b[:1], b[:1]).dtype).eps)
+        """Unit roundoff of the working precision."""
+        self.rhs_norm = vectors.norm(vectors.widen(b))
+        self.tolerance = np.maximum(rtol * self.rhs_norm, atol)
+        self._rhs = self._b = b
+        self._x = x
+        self._best: BestIterate | None = None
+        self._callback = callback
+        self._scale = np.ones(width) if scale is None else scale
+        self._status: list[Status | None] = [None] * width
+        self._reason = [""] * width
+        self._iterations = np.zeros(width, dtype=int)
+        self._true_norm = np.full(width, np.inf)
+        self._current = np.zeros(width, dtype=bool)
+        self._stalls = np.zeros(width, dtype=int)
+        self._refused = np.full(width, np.inf)
+        self._largest = self.rhs_norm.copy()
+        self._history = np.full((min(maxiter, 128) + 1, width), np.nan)
+
+    # What an algorithm calls -----------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether any column is unfinished."""
+        return any(self._status[c] is None for c in self.active)
+
+    @property
+    def finished(self) -> bool:
+        """Whether none is."""
+        return not self.running
+
+    def multiply(self, x: Array, out: Array) -> None:
+        """Write A x into `out`, counted."""
+        self.counts.matvec += x.shape[1]
+        self.A._matmat_into(x, out)
+
+    def multiply_adjoint(self, x: Array, out: Array) -> None:
+        """Write Aᴴ x into `out`, counted; A x for a method that relies on A = Aᴴ."""
+        if self.self_adjoint:
+            self.multiply(x, out)
+        else:
+            self.A._rmatmat_into(x, out)
+            self.counts.rmatvec += x.shape[1]
+
+    def precondition(self, r: Array, out: Array) -> Array:
+        """Return M r, written into `out`; r itself without a preconditioner."""
+        if self.M is None:
+            return r
+        self.counts.preconditioner += r.shape[1]
+        self.M._matmat_into(r, out)
+        return out
+
+    def start(self, x: Array, r: Array, *, keep_best: bool = False) -> np.ndarray:
+        """Set r to the true residual b − A x, finish the columns that need nothing more; return its norms.
+
+        Called once at the beginning and again at each restart of a restarted method. With `keep_best` the best of the
+        iterates passed to `step` is kept (one vector), for methods whose residual may rise.
+        """
+        norms = self._residual(x, r)
+        self._history[self.iteration, self.active] = norms
+        if self.iteration == 0:
+            self._largest = np.fmax(self._largest, norms)
+            if keep_best:
+                self._best = BestIterate(self.vectors, x, norms)
+        self.retire(~np.isfinite(norms), Status.NONFINITE, x)
+        self.retire(norms <= self.tolerance[self.active], Status.CONVERGED, x)
+        if self.iteration >= self.maxiter:
+            self._run_out(x, r)
+        return norms
+
+    def step(self, norms: np.ndarray, x: Array, r: Array, recompute: np.ndarray | None = None) -> np.ndarray:
+        """Close one iteration of a method that updates x and r: test, confirm, record.
+
+        Parameters
+        ----------
+        norms : (k,) array
+            Residual norms of the recurrence.
+        x, r : (n, k) arrays
+            Iterates and residuals; where a proposal fails, r is replaced by the true residual.
+        recompute : (k,) bool array, optional
+            Columns that want the true residual in any case, because they have to start afresh.
+
+        Returns
+        -------
+        restart : (k,) bool array
+            Columns whose residual changed so much that old directions are worthless.
+        """
+        proposals = self.advance(norms, x)
+        doubtful = proposals if recompute is None else proposals | (recompute & self._unfinished_mask())
+        restart = np.zeros(len(self.active), dtype=bool)
+        if doubtful.any():
+            restart = self._confirm(proposals, doubtful, x, r)
+        self._offer(x)
+        if self.iteration >= self.maxiter:
+            self._run_out(x, r)
+        return restart
+
+    def step_recomputed(self, x: Array, r: Array) -> np.ndarray:
+        """Close one iteration of a method without a recurrence: r is set to the true residual, and tested.
+
+        Returns
+        -------
+        stalled : (k,) bool array
+            Columns that did not halve their residual; three times in a row is STAGNATED.
+        """
+        norms = self._residual(x, r)
+        columns = self.active
+        self.advance(norms, x)
+        self._current[columns] = True
+        self.retire(norms <= self.tolerance[columns], Status.CONVERGED, x)
+        stalled: np.ndarray = ~(norms < 0.5 * self._refused[columns]) & self._unfinished_mask()
+        self._stalls[columns] = np.where(stalled, self._stalls[columns] + 1, 0)
+        self._refused[columns] = np.minimum(norms, self._refused[columns])
+        self._offer(x)
+        self.retire(self._stalls[columns] >= 3, Status.STAGNATED, x)
+        if self.iteration >= self.maxiter:
+            self._run_out(x, r)
+        return stalled
+
+    def advance(self, norms: np.ndarray, x: Array | None = None) -> np.ndarray:
+        """Count and record one iteration; return the columns whose residual must be recomputed.
+
+        Those that claim to have converged, and those whose recurrence has gone below the rounding of b, where it no
+        longer says anything about the true residual.
+        """
+        self.iteration += 1
+        if self.iteration >= len(self._history):
+            self._history = np.concatenate([self._history, np.full_like(self._history, np.nan)])
+        self._history[self.iteration, self.active] = norms
+        self._current[self.active] = False
+        self._iterations[self.active[self._unfinished_mask()]] = self.iteration
+        finite = np.isfinite(norms)
+        self.retire(~finite, Status.NONFINITE, x)
+        self.retire(finite & (norms > GROWTH_LIMIT * self._largest[self.active]), Status.DIVERGED, x)
+        if self._callback is not None and self._callback(self._progress(norms, x)):
+            self.retire(np.ones(len(self.active), dtype=bool), Status.STOPPED, x)
+        logger.debug("iteration %d: residual norms %s", self.iteration, norms)
+        floor = np.maximum(self.tolerance, self.eps * self.rhs_norm)
+        proposals: np.ndarray = (norms <= floor[self.active]) & self._unfinished_mask()
+        return proposals
+
+    def retire(self, which: np.ndarray, status: Status, x: Array | None, reason: str = "") -> bool:
+        """Finish the given columns of the working arrays with a status; return whether there were any."""
+        which = which & self._unfinished_mask()
+        if not which.any():
+            return False
+        positions = np.flatnonzero(which)
+        columns = self.active[positions]
+        for c in columns:
+            self._status[c], self._reason[c] = status, reason
+        if x is not None and x is not self._x:
+            self.vectors.put(self._x, columns, self.vectors.take(x, positions))
+        # At maxiter the last iterate of CG is the best in the energy norm, even while its residual rises.
+        last = (Status.CONVERGED, Status.STOPPED, *((Status.MAXITER,) if self.self_adjoint else ()))
+        if self._best is not None and status not in last:
+            replaced = self._best.restore(self._x, self._history[self.iteration, columns], columns)
+            self._current[replaced] = False
+        return True
+
+    def reject_nonpositive(self, value: np.ndarray, name: str, x: Array) -> bool:
+        """Finish columns whose quadratic form is not positive (INDEFINITE) or not finite; return whether any were."""
+        bad = ~np.isfinite(value)
+        rejected = self.retire(bad, Status.NONFINITE, x, f"{name} is not finite")
+        return self.retire(~bad & (value <= 0.0), Status.INDEFINITE, x, f"{name} ≤ 0") or rejected
+
+    def retire_inconsistent(self, which: np.ndarray, x: Array, r: Array) -> bool:
+        """Finish columns where Aᴴr = 0 up to rounding with r ≠ 0, which no x can solve; return whether there were any.
+
+        Costs four products, counted, if any of the columns asked about is unfinished, else none.
+        """
+        which = which & self._unfinished_mask()
+        return bool(which.any()) and self.retire(which & least_squares_solved(self, x, r), Status.STAGNATED, x, REASON)
+
+    def compact(self, *arrays: Any) -> tuple[Any, ...]:
+        """Drop finished columns (the last axis) from the working arrays; the arrays themselves if none finished."""
+        keep = self._unfinished_mask()
+        if keep.all() or not keep.any():
+            return arrays
+        positions = np.flatnonzero(keep)
+        self.active = self.active[positions]
+        self._b = self.vectors.take(self._b, positions)
+        return tuple(
+            np.ascontiguousarray(a[..., positions]) if isinstance(a, np.ndarray) else self.vectors.take(a, positions)
+            for a in arrays
+        )
+
+    # What the driver reads -------------------------------------------------------------------------------------------
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return the verdict on every column; residuals that are not of the present x are recomputed first.
+
+        A column that ended for another reason, but whose residual turns out to meet the tolerance, has converged.
+        Where x overflowed and no earlier iterate was kept, it becomes zero.
+        """
+        v = self.vectors
+        overflowed = np.flatnonzero(~v.finite(self._x))
+        v.clear(self._x, overflowed)
+        self._current[overflowed] = False
+        stale = np.flatnonzero(~self._current)
+        if len(stale):
+            self.active, self._b = stale, v.take(self._rhs, stale)
+            x = v.take(self._x, stale)
+            self._residual(x, v.empty_like(x))
+        return tuple(self._column(c) for c in range(len(self._status)))
+
+    # Internals -------------------------------------------------------------------------------------------------------
+
+    def _unfinished_mask(self) -> np.ndarray:
+        return np.fromiter((self._status[c] is None for c in self.active), dtype=bool, count=len(self.active))
+
+    def _column(self, c: int) -> Column:
+        # An infinite b would make the tolerance infinite too.
+        met = self._status[c] is not Status.NONFINITE and bool(self._true_norm[c] <= self.tolerance[c])
+        scale = self._scale[c]
+        return Column(
+            status=Status.CONVERGED if met else self._status[c] or Status.BREAKDOWN,
+            iterations=int(self._iterations[c]),
+            residual_norm=float(self._true_norm[c] * scale),
+            rhs_norm=float(self.rhs_norm[c] * scale),
+            tolerance=float(self.tolerance[c] * scale),
+            history=self._history[: self._iterations[c] + 1, c] * scale,
+            reason="" if met else self._reason[c],
+        )
+
+    def _progress(self, norms: np.ndarray, x: Array | None) -> Progress:
+        scale, tolerance = self._scale[self.active], self.tolerance[self.active]
+        if (scale == 1.0).all():
+            return Progress(self.iteration, norms, tolerance, x)
+        if x is not None:
+            whole, x = x, self.vectors.empty_like(x)
+            self.vectors.assign(scale, whole, x)
+        return Progress(self.iteration, norms * scale, tolerance * scale, x)
+
+    def _residual(self, x: Array, out: Array, positions: np.ndarray | None = None) -> np.ndarray:
+        """Write b − A x of the working columns, or of those at `positions`, into `out`; return the norms.
+
+        Summed in double precision: a residual in single precision could not tell 1e-8 from 1e-7.
+        """
+        v = self.vectors
+        b = self._b if positions is None else v.take(self._b, positions)
+        self.counts.matvec += x.shape[1]
+        wide = v.widen(x)
+        if wide is x:
+            self.A._matmat_into(x, out)
+            out *= -1.0
+            out += b
+            norms = v.norm(out)
+        else:
+            r = v.widen(b) - self.A._matmat(wide)
+            norms = v.norm(r)
+            out[...] = r
+        columns = self.active if positions is None else self.active[positions]
+        self._true_norm[columns] = norms
+        self._current[columns] = True
+        return norms
+
+    def _confirm(self, proposals: np.ndarray, doubtful: np.ndarray, x: Array, r: Array) -> np.ndarray:
+        """Recompute the residual of the doubtful columns; finish them or replace r. Return who must restart."""
+        v = self.vectors
+        positions = np.flatnonzero(doubtful)
+        whole = len(positions) == len(self.active)
+        old_r = r if whole else v.take(r, positions)
+        true_r = v.empty_like(old_r)
+        norms = self._residual(x if whole else v.take(x, positions), true_r, None if whole else positions)
+        drift = v.norm(true_r - old_r)
+        v.put(r, positions, true_r)
+        columns = self.active[positions]
+        self._history[self.iteration, columns] = norms
+        proposed = proposals[positions]
+        gained = norms < 0.5 * self._refused[columns]
+        self._stalls[columns] = np.where(gained, 0, self._stalls[columns] + proposed)
+        self._refused[columns] = np.where(proposed, np.fmin(norms, self._refused[columns]), self._refused[columns])
+        self.retire(_spread(~np.isfinite(norms), doubtful), Status.NONFINITE, x)
+        self.retire(_spread(norms <= self.tolerance[columns], doubtful), Status.CONVERGED, x)
+        self.retire(_spread(self._stalls[columns] >= 3, doubtful), Status.STAGNATED, x, "the limit of rounding")
+        # While the true residual is close to the recurrence's, the old directions stay conjugate enough to be worth
+        # more than a fresh start (van der Vorst & Ye 2000, doi:10.1137/S1064827599353865).
+        return _spread(drift > 0.1 * norms, doubtful)
+
+    def _offer(self, x: Array) -> None:
+        """Let the best iterate be kept; a finished column may be offered too, since it is not restored any more."""
+        if self._best is not None:
+            self._best.offer(x, self._history[self.iteration, self.active], self.active)
+
+    def _run_out(self, x: Array, r: Array) -> None:
+        """Judge the columns still running after the last allowed iteration by their true residual."""
+        stale = self._unfinished_mask() & ~self._current[self.active]
+        if stale.any():
+            positions = np.flatnonzero(stale)
+            true_r = self.vectors.empty_like(self.vectors.take(r, positions))
+            norms = self._residual(self.vectors.take(x, positions), true_r, positions)
+            self.vectors.put(r, positions, true_r)
+            self.retire(_spread(norms <= self.tolerance[self.active[positions]], stale), Status.CONVERGED, x)
+        stuck = no_gain(self._history[: self.iteration + 1, self.active])
+        self.retire_inconsistent(stuck, x, r)
+        self.retire(np.ones(len(self.active), dtype=bool), Status.MAXITER, x)
+
+
+def _spread(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return a full-length bool array that holds `values` where `mask` is set."""
+    full = np.zeros(len(mask), dtype=bool)
+    full[mask] = values
+    return full

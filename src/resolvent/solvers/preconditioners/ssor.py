@@ -1,0 +1,127 @@
+"""Symmetric successive over-relaxation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ...operators import Array, LinearOperator, Props
+from ...operators.sparse import same_pattern
+from .entries import host_diagonal, host_entries
+from .recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class SSOR(Recipe):
+    """One forward and one backward relaxation sweep, with A = L + D + U:
+
+        M = ω (2 − ω) (D + ωU)⁻¹ D (D + ωL)⁻¹
+
+    Costs about one product with A and stores nothing but the diagonal. For a self-adjoint A with positive diagonal it
+    is self-adjoint and positive definite. On the 5-point Laplacian the condition number falls from O(h⁻²) to O(h⁻¹)
+    for the best ω, which is near 2/(1 + sin πh); ω = 1 (symmetric Gauss–Seidel) gains a constant factor.
+
+    The sweeps run from the first unknown to the last and back, so they use one core. Do not use it where AMG applies
+    and the problem is large.
+
+    Parameters
+    ----------
+    omega : float
+        Relaxation factor, 0 < ω < 2.
+
+    Raises
+    ------
+    ValueError
+        When built for a matrix with a zero or not-a-number on the diagonal.
+
+    References
+    ----------
+    Axelsson 1972, doi:10.1007/BF01932955.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> from resolvent.solvers import CG, SSOR
+    >>> A = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(200, 200))
+    >>> [CG().solve(A, np.ones(200), M=M).iterations for M in (None, SSOR(omega=1.9))]
+    [100, 31]
+    """
+
+    omega: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.omega < 2.0:
+            raise ValueError(f"omega must lie between 0 and 2, both excluded, got {self.omega!r}")
+
+    def __call__(self, A: LinearOperator) -> LinearOperator:
+        """Build M for A."""
+        return Sweeps(A, self.omega)
+
+    def update(self, M: LinearOperator, A: LinearOperator) -> LinearOperator:
+        """Return M with the new entries; its version increases."""
+        if not isinstance(M, Sweeps) or not M.fits(A):
+            return self(A)
+        M.update(A=A)
+        return M
+
+
+class Sweeps(LinearOperator):
+    """The SSOR preconditioner of one matrix, applied by compiled triangular sweeps without any allocation."""
+
+    def __init__(self, A: LinearOperator, omega: float) -> None:
+        if A.shape[0] != A.shape[1]:
+            raise ValueError(f"SSOR needs a square matrix, got {A.shape[0]} x {A.shape[1]}")
+        self.omega = float(omega)
+        self._read(A)
+        super().__init__(A.shape, A.dtype, props=self._claims(A), grid=A.grid)
+
+    def _read(self, A: LinearOperator) -> None:
+        self._diagonal = host_diagonal(A, "SSOR")
+        self._matrix = host_entries(A, "SSOR")
+
+    @staticmethod
+    def _claims(A: LinearOperator) -> Props:
+        # M is congruent to D, so that even a semi-definite A with positive diagonal gives a definite M.
+        return A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE)
+
+    def fits(self, A: LinearOperator) -> bool:
+        """Whether `update` can take over the entries of A."""
+        return A.shape == self.shape and A.dtype == self.dtype and same_pattern(A.to_sparse(), self._matrix)
+
+    def update(self, **values: Any) -> None:
+        """Take over the entries of an operator of the same pattern: ``update(A=operator)``."""
+        if set(values) != {"A"} or not self.fits(values["A"]):
+            raise ValueError(f"update takes A=operator with the pattern and dtype of {self!r}")
+        self._read(values["A"])
+        self.props = self._claims(values["A"])
+        self.version += 1
+
+    def _matmat(self, X: Array) -> Array:
+        out = np.empty_like(X)
+        self._matmat_into(X, out)
+        return out
+
+    def _matmat_into(self, X: Array, out: Array) -> None:
+        from .ssor_kernels import sweeps
+
+        matrix = self._matrix
+        sweeps(matrix.indptr, matrix.indices, matrix.data, self._diagonal, self.omega, X, out)
+
+    def _rmatmat(self, X: Array) -> Array:
+        out = np.empty_like(X)
+        self._rmatmat_into(X, out)
+        return out
+
+    def _rmatmat_into(self, X: Array, out: Array) -> None:
+        from .ssor_kernels import adjoint_sweeps
+
+        if Props.SELF_ADJOINT in self.props:
+            self._matmat_into(X, out)
+            return
+        matrix = self._matrix
+        adjoint_sweeps(matrix.indptr, matrix.indices, matrix.data, self._diagonal, self.omega, X, out)
+
+    def _summary(self) -> str:
+        return f"SSOR, omega {self.omega:g}"

@@ -1,0 +1,162 @@
+"""What a solver returns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..operators import Array
+from .status import Status
+
+
+class ConvergenceError(RuntimeError):
+    """Raised by `Result.check` only: a solver itself never raises for lack of convergence.
+
+    Attributes
+    ----------
+    result : Result
+        The result that did not converge.
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"not converged: {result.status.message}\n{result}")
+        self.result = result
+
+
+@dataclasses.dataclass(slots=True)
+class Counts:
+    """Products used, one for each column; set-up included and listed apart in `setup_matvec`."""
+
+    matvec: int = 0
+    rmatvec: int = 0
+    preconditioner: int = 0
+    setup_matvec: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add another tally to this one."""
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    def __str__(self) -> str:
+        named = ((self.matvec, "A"), (self.rmatvec, "Aᴴ"), (self.preconditioner, "M"))
+        return ", ".join(f"{count} × {name}" for count, name in named if count) or "no products"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timing:
+    """Wall-clock seconds. `prepare` is the set-up this solve relied on; a repeated solve reports it again."""
+
+    prepare: float
+    solve: float
+
+    @property
+    def total(self) -> float:
+        """Set-up and solve together."""
+        return self.prepare + self.solve
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """One right-hand side of many: its status, iterations, true residual norm and history, and why it failed."""
+
+    status: Status
+    iterations: int
+    residual_norm: float
+    rhs_norm: float
+    tolerance: float
+    history: np.ndarray
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Result:
+    """Solution of a linear system and the truth about it.
+
+    Attributes
+    ----------
+    x : array
+        Solution, in the shape of b.
+    status : Status
+        How the solve ended; for many columns the worst of them.
+    iterations : int
+        Iterations; for many columns the largest number.
+    residual_norm : float
+        ‖b − A x‖₂ recomputed from x, in double precision; for many columns the one furthest above its tolerance.
+    rhs_norm, tolerance : float
+        ‖b‖₂ and the absolute tolerance max(rtol ‖b‖₂, atol) of that column.
+    history : (iterations + 1,) array
+        Residual norms as the iteration saw them, the initial one first, of that column.
+    counts : Counts
+        Products with A, Aᴴ and M.
+    seconds : Timing
+        Set-up and solve.
+    solver : str
+        Method, options and preconditioner, printable.
+    columns : tuple of Column
+        One entry a right-hand side.
+    extra : dict
+        What a particular method adds; ``reason`` says more about a failure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from resolvent import cg
+    >>> x, info = cg(np.diag([1.0, 2.0]), np.ones(2))
+    >>> info
+    0
+    """
+
+    x: Array
+    status: Status
+    iterations: int
+    residual_norm: float
+    rhs_norm: float
+    tolerance: float
+    history: np.ndarray
+    counts: Counts
+    seconds: Timing
+    solver: str
+    columns: tuple[Column, ...]
+    extra: dict[str, Any]
+
+    @property
+    def converged(self) -> bool:
+        """Whether every column met its tolerance."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def info(self) -> int:
+        """scipy's code: 0 if converged, the number of iterations if they ran out, negative for a breakdown."""
+        return self.status.info(self.iterations)
+
+    def check(self) -> Result:
+        """Return the result, or raise ConvergenceError unless it converged."""
+        if not self.converged:
+            raise ConvergenceError(self)
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        """Unpack as ``x, info``, as scipy's solvers return."""
+        return iter((self.x, self.info))
+
+    def __str__(self) -> str:
+        relative = self.residual_norm / self.rhs_norm if self.rhs_norm else self.residual_norm
+        failed = sum(c.status is not Status.CONVERGED for c in self.columns)
+        many = f" ({len(self.columns)} right-hand sides, {failed} not converged)" if len(self.columns) > 1 else ""
+        reason = f" ({self.extra['reason']})" if "reason" in self.extra else ""
+        seconds = f"{self.seconds.total:.3g} (prepare {self.seconds.prepare:.3g}, solve {self.seconds.solve:.3g})"
+        wanted = self.tolerance / self.rhs_norm if self.rhs_norm else self.tolerance
+        return "\n".join(
+            (
+                f"status      {self.status.name}: {self.status.message}{reason}{many}",
+                f"solver      {self.solver}",
+                f"iterations  {self.iterations} ({self.counts})",
+                f"residual    {self.residual_norm:.3e} = {relative:.3e} ‖b‖, {wanted:.1e} ‖b‖ allowed",
+                f"seconds     {seconds}",
+            )
+        )
+
+    __repr__ = __str__

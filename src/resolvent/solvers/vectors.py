@@ -1,0 +1,197 @@
+"""The vector operations Krylov methods are written in, on numpy and on torch storage.
+
+Vectors are (n, k) arrays, k right-hand sides at once; coefficients and results of products are (k,) numpy arrays on
+the host, whatever the storage. No operation on numpy storage allocates more than O(k).
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+
+from ..operators import Array
+from ..operators.arrays import is_torch
+
+
+class Vectors(abc.ABC):
+    """Operations on (n, k) arrays of one storage."""
+
+    @abc.abstractmethod
+    def empty_like(self, x: Array) -> Array:
+        """Return an uninitialised array like x."""
+
+    @abc.abstractmethod
+    def basis(self, x: Array, rows: int) -> Array:
+        """Return a zero (rows, n) array of the storage of x, for the vectors of a Krylov basis."""
+
+    @abc.abstractmethod
+    def assign(self, alpha: np.ndarray, x: Array, out: Array) -> None:
+        """Set out to alpha x."""
+
+    @abc.abstractmethod
+    def widen(self, x: Array) -> Array:
+        """Return x in double precision: x itself where it already is."""
+
+    @abc.abstractmethod
+    def largest(self, x: Array) -> np.ndarray:
+        """Return max |x| by column, not-a-number where there is one."""
+
+    def finite(self, x: Array) -> np.ndarray:
+        """Return whether all entries are finite, by column."""
+        finite: np.ndarray = np.isfinite(self.largest(x))
+        return finite
+
+    @abc.abstractmethod
+    def dot(self, x: Array, y: Array) -> np.ndarray:
+        """Return xᴴ y by column."""
+
+    @abc.abstractmethod
+    def norm(self, x: Array) -> np.ndarray:
+        """Return ‖x‖₂ by column, real."""
+
+    @abc.abstractmethod
+    def axpy(self, alpha: np.ndarray, x: Array, y: Array) -> None:
+        """Set y to y + alpha x."""
+
+    @abc.abstractmethod
+    def aypx(self, beta: np.ndarray, x: Array, y: Array) -> None:
+        """Set y to x + beta y."""
+
+    @abc.abstractmethod
+    def step(self, alpha: np.ndarray, p: Array, q: Array, x: Array, r: Array) -> np.ndarray:
+        """Set x to x + alpha p and r to r − alpha q; return ‖r‖₂ by column."""
+
+    @abc.abstractmethod
+    def project(self, V: Array, w: Array) -> np.ndarray:
+        """Return Vᴴ w for the rows of V, a (j, n) basis, and one column w (n, 1): a (j,) array."""
+
+    @abc.abstractmethod
+    def combine(self, coefficients: np.ndarray, V: Array, y: Array) -> None:
+        """Add Σ coefficients[i] V[i] to the one column y (n, 1)."""
+
+    @abc.abstractmethod
+    def take(self, x: Array, columns: np.ndarray) -> Array:
+        """Return a C-contiguous copy of the given columns."""
+
+    @abc.abstractmethod
+    def put(self, x: Array, columns: np.ndarray, values: Array) -> None:
+        """Write values into the given columns of x."""
+
+    def clear(self, x: Array, columns: np.ndarray) -> None:
+        """Set the given columns of x to zero, whatever they hold."""
+        if len(columns):
+            zero = self.empty_like(self.take(x, columns))
+            zero[...] = 0.0
+            self.put(x, columns, zero)
+
+
+class NumpyVectors(Vectors):
+    """Numba kernels, and BLAS for the products with a basis."""
+
+    def empty_like(self, x: Array) -> Array:
+        """Return an uninitialised array like x."""
+        return np.empty_like(x)
+
+    def basis(self, x: Array, rows: int) -> Array:
+        """Return a zero (rows, n) array for the vectors of a Krylov basis."""
+        return np.zeros((rows, x.shape[0]), dtype=x.dtype)
+
+    def assign(self, alpha: np.ndarray, x: Array, out: Array) -> None:
+        """Set out to alpha x."""
+        np.multiply(x, np.asarray(alpha, dtype=x.dtype), out=out)
+
+    def widen(self, x: Array) -> Array:
+        """Return x in double precision."""
+        return x.astype(np.result_type(x, np.float64), copy=False)
+
+    def largest(self, x: Array) -> np.ndarray:
+        """Return max |x| by column."""
+        result: np.ndarray = abs(x).max(axis=0, initial=0.0)
+        return result
+
+    def dot(self, x: Array, y: Array) -> np.ndarray:
+        """Return xᴴ y by column."""
+        from .vector_kernels import dot_many, dot_one
+
+        if x.shape[1] == 1:
+            return np.asarray(dot_one(x.reshape(-1), y.reshape(-1))).reshape(1)
+        out = np.empty(x.shape[1], dtype=x.dtype)
+        dot_many(x, y, out)
+        return out
+
+    def norm(self, x: Array) -> np.ndarray:
+        """Return ‖x‖₂ by column, real."""
+        result: np.ndarray = np.sqrt(self.dot(x, x).real)
+        return result
+
+    def axpy(self, alpha: np.ndarray, x: Array, y: Array) -> None:
+        """Set y to y + alpha x."""
+        from .vector_kernels import axpy_many, axpy_one
+
+        if x.shape[1] == 1:
+            axpy_one(_scalar(alpha, x), x.reshape(-1), y.reshape(-1))
+        else:
+            axpy_many(np.asarray(alpha, dtype=x.dtype), x, y)
+
+    def aypx(self, beta: np.ndarray, x: Array, y: Array) -> None:
+        """Set y to x + beta y."""
+        from .vector_kernels import aypx_many, aypx_one
+
+        if x.shape[1] == 1:
+            aypx_one(_scalar(beta, x), x.reshape(-1), y.reshape(-1))
+        else:
+            aypx_many(np.asarray(beta, dtype=x.dtype), x, y)
+
+    def step(self, alpha: np.ndarray, p: Array, q: Array, x: Array, r: Array) -> np.ndarray:
+        """Set x to x + alpha p and r to r − alpha q; return ‖r‖₂ by column."""
+        from .vector_kernels import step_many, step_one
+
+        if x.shape[1] == 1:
+            flat = (a.reshape(-1) for a in (p, q, x, r))
+            out = np.asarray(step_one(_scalar(alpha, x), *flat)).reshape(1)
+        else:
+            out = np.empty(x.shape[1], dtype=x.real.dtype)
+            step_many(np.asarray(alpha, dtype=x.dtype), p, q, x, r, out)
+        result: np.ndarray = np.sqrt(out)
+        return result
+
+    def project(self, V: Array, w: Array) -> np.ndarray:
+        """Return Vᴴ w for the rows of V."""
+        from scipy.linalg.blas import get_blas_funcs
+
+        # V.T is Fortran-ordered, so that BLAS forms (Vᵀ)ᴴ w without copying or conjugating the basis.
+        gemv = get_blas_funcs("gemv", (V,))
+        result: np.ndarray = gemv(1.0, V.T, w.reshape(-1), trans=2)
+        return result
+
+    def combine(self, coefficients: np.ndarray, V: Array, y: Array) -> None:
+        """Add Σ coefficients[i] V[i] to y."""
+        from scipy.linalg.blas import get_blas_funcs
+
+        # y := 1 Vᵀ c + 1 y in place: V.T is Fortran-ordered, so that BLAS neither copies nor allocates.
+        gemv = get_blas_funcs("gemv", (V,))
+        gemv(1.0, V.T, np.asarray(coefficients, dtype=V.dtype), beta=1.0, y=y.reshape(-1), overwrite_y=True)
+
+    def take(self, x: Array, columns: np.ndarray) -> Array:
+        """Return a C-contiguous copy of the given columns."""
+        return np.ascontiguousarray(x[..., columns])
+
+    def put(self, x: Array, columns: np.ndarray, values: Array) -> None:
+        """Write values into the given columns of x."""
+        x[..., columns] = values
+
+
+def vectors_for(x: Array) -> Vectors:
+    """Return the operations for the storage of x."""
+    if is_torch(x):
+        from ._torch import TorchVectors
+
+        return TorchVectors()
+    return NumpyVectors()
+
+
+def _scalar(alpha: np.ndarray, x: Array) -> Any:
+    """Return the one coefficient in the dtype of x, so that a kernel is compiled once a dtype."""
+    return x.dtype.type(alpha[0])

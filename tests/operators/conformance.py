@@ -1,0 +1,109 @@
+"""Operators that must satisfy `check_operator`, one factory each: add a line for every new class or storage."""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+
+from resolvent.operators import Dense, Diagonal, Function, LinearOperator, Props, Sparse
+from resolvent.operators.stencil import Stencil
+
+FIVE = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+NINE = (*FIVE, (-1, -1), (-1, 1), (1, -1), (1, 1))
+SEVEN = ((0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+
+
+def random_array(shape, dtype=float, seed=0):
+    """Standard normal entries, complex for a complex dtype."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape)
+    if np.dtype(dtype).kind == "c":
+        x = x + 1j * rng.standard_normal(shape)
+    return x.astype(dtype)
+
+
+def random_coefficients(grid, offsets, dtype=float, seed=0):
+    """Random stencil coefficients, zero where they point outside of the grid."""
+    c = random_array((len(offsets), *grid), dtype, seed)
+    points = np.indices(grid)
+    for s, offset in enumerate(offsets):
+        for axis, d in enumerate(offset):
+            neighbour = points[axis] + d
+            c[s][(neighbour < 0) | (neighbour >= grid[axis])] = 0
+    return c
+
+
+def stencil(grid, offsets, dtype=float, **options):
+    return Stencil(random_coefficients(grid, offsets, dtype), offsets, **options)
+
+
+def diffusion(*grid, dirichlet=True, shift=None, dtype=float):
+    """Random positive transmissibilities; on the boundary too, or zero there."""
+    rng = np.random.default_rng(3)
+    faces = []
+    for axis in range(len(grid)):
+        t = rng.uniform(0.1, 2.0, tuple(g + (a == axis) for a, g in enumerate(grid))).astype(dtype)
+        if not dirichlet:
+            end = [slice(None)] * len(grid)
+            for end[axis] in (0, -1):
+                t[tuple(end)] = 0
+        faces.append(t)
+    return Stencil.from_transmissibilities(faces, shift=shift)
+
+
+def sparse(shape, dtype=float, **options):
+    rng = np.random.default_rng(1)
+    A = sp.random_array(
+        shape, density=0.2, rng=rng, dtype=dtype, data_sampler=lambda size: random_array(size, dtype, 2)
+    )
+    return Sparse(A.astype(dtype), **options)
+
+
+def _twice(x):
+    return 2.0 * x
+
+
+B = random_array((6, 6), seed=5)
+C = random_array((6, 6), complex, seed=6)
+
+OPERATORS: dict[str, Callable[[], LinearOperator]] = {
+    "stencil 3-point": lambda: stencil((9,), ((0,), (-1,), (1,))),
+    "stencil 5-point": lambda: stencil((5, 7), FIVE),
+    "stencil 5-point float32": lambda: stencil((5, 7), FIVE, np.float32),
+    "stencil 5-point complex": lambda: stencil((5, 7), FIVE, complex),
+    "stencil 5-point complex64": lambda: stencil((5, 7), FIVE, np.complex64),
+    "stencil 9-point": lambda: stencil((6, 4), NINE),
+    "stencil 7-point": lambda: stencil((3, 4, 5), SEVEN),
+    "stencil one-sided": lambda: stencil((4, 8), ((0, 0), (0, -2), (-1, 1))),
+    "stencil without centre": lambda: stencil((4, 4), ((1, 0), (-1, 0))),
+    "stencil on one point": lambda: stencil((1, 1), FIVE),
+    "stencil on one row": lambda: stencil((1, 6), FIVE),
+    "stencil on one column": lambda: stencil((6, 1), FIVE),
+    "stencil mirrored": lambda: stencil((5, 4), ((0, 0), (1, 0), (0, 1)), mirrored=True),
+    "stencil complex symmetric": lambda: stencil((5, 4), ((0, 0), (1, 0), (0, 1)), complex, mirrored=True),
+    "stencil mirrored corners": lambda: stencil((5, 4), ((0, 0), (1, 1), (1, -1)), mirrored=True),
+    "diffusion 1-D": lambda: diffusion(12),
+    "diffusion 2-D": lambda: diffusion(6, 5),
+    "diffusion 3-D": lambda: diffusion(3, 4, 2),
+    "diffusion float32": lambda: diffusion(6, 5, dtype=np.float32),
+    "diffusion Neumann": lambda: diffusion(6, 5, dirichlet=False),
+    "diffusion expanded": lambda: diffusion(6, 5).expand(),
+    "diffusion larger than dense_limit": lambda: diffusion(30, 40),
+    "Helmholtz": lambda: diffusion(6, 5, shift=-3.0 + 0.2j),
+    "sparse": lambda: sparse((12, 12)),
+    "sparse wide": lambda: sparse((6, 15)),
+    "sparse tall complex": lambda: sparse((15, 6), complex),
+    "sparse float32": lambda: sparse((9, 9), np.float32),
+    "dense": lambda: Dense(B),
+    "dense complex": lambda: Dense(C),
+    "diagonal": lambda: Diagonal(np.arange(1.0, 9.0).reshape(2, 4)),
+    "diagonal complex": lambda: Diagonal(random_array(5, complex)),
+    "function": lambda: Function((4, 4), _twice, props=Props.POSITIVE_DEFINITE),
+    "function variable": lambda: Function((4, 4), _twice, props=Props.VARIABLE),
+    "sum": lambda: Dense(B) + Diagonal(np.ones(6)),
+    "product": lambda: Dense(B) @ Dense(C),
+    "gram matrix": lambda: Dense(C).H @ Dense(C),
+    "scaled": lambda: 2.5j * Dense(C),
+    "adjoint of a stencil": lambda: stencil((5, 7), FIVE).H,
+    "transpose of a complex stencil": lambda: stencil((5, 7), FIVE, complex).T,
+}

@@ -1,0 +1,88 @@
+"""Solvers that must satisfy `check_solver`, and preconditioners that must satisfy `check_operator`.
+
+Add a line for every new method or recipe. Below them the systems that several test files share.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+
+from resolvent.operators import SPD, LinearOperator, Sparse
+from resolvent.solvers import AMG, CG, FGMRES, GMRES, ILU, MINRES, SSOR, BiCGStab, Direct, FlexibleCG, Jacobi
+
+SOLVERS = {
+    "CG": CG(),
+    "FlexibleCG": FlexibleCG(),
+    "FlexibleCG(mmax=1)": FlexibleCG(mmax=1),
+    "MINRES": MINRES(),
+    "GMRES": GMRES(),
+    "GMRES(restart=7)": GMRES(restart=7),
+    "FGMRES": FGMRES(),
+    "BiCGStab": BiCGStab(),
+    "Direct": Direct(),
+}
+ITERATIVE = {name: solver for name, solver in SOLVERS.items() if name != "Direct"}
+
+RECIPES = {
+    "Jacobi": Jacobi(),
+    "SSOR": SSOR(),
+    "SSOR(1.7)": SSOR(omega=1.7),
+    "ILU": ILU(),
+    "AMG": AMG(),
+    "AMG W": AMG(cycle="W", sweeps=2),
+    "AMG aggregation": AMG("smoothed_aggregation"),
+}
+
+
+def second_difference(n: int) -> sp.csr_array:
+    return sp.csr_array(sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n)))
+
+
+def poisson(n: int) -> sp.csr_array:
+    """The 5-point Laplacian on n × n unknowns, Dirichlet boundary, h = 1."""
+    T, identity = second_difference(n), sp.eye_array(n)
+    return sp.csr_array(sp.kron(T, identity) + sp.kron(identity, T))
+
+
+def neumann(n: int) -> sp.csr_array:
+    """The 1-D Laplacian with Neumann boundary: the constants are its null space."""
+    T = second_difference(n).tolil()
+    T[0, 0] = T[-1, -1] = 1.0
+    return sp.csr_array(T)
+
+
+def diffusion(n: int, contrast: float = 100.0) -> sp.csr_array:
+    """−∇·(a∇u) on n × n cells, a smooth and between 1 and `contrast`, fluxes with harmonic means."""
+    t = (np.arange(n) + 0.5) / n
+    a = contrast ** (0.5 + 0.5 * np.sin(5.0 * t)[:, None] * np.cos(7.0 * t)[None, :])
+    A = sp.lil_array((n * n, n * n))
+    index = np.arange(n * n).reshape(n, n)
+    for first, second in (
+        (np.s_[:-1, :], np.s_[1:, :]),
+        (np.s_[:, :-1], np.s_[:, 1:]),
+    ):
+        face = 2.0 * a[first] * a[second] / (a[first] + a[second])
+        for i, j, w in zip(index[first].ravel(), index[second].ravel(), face.ravel(), strict=True):
+            A[i, i] += w
+            A[j, j] += w
+            A[i, j] -= w
+            A[j, i] -= w
+    edge = np.zeros((n, n))
+    edge[0] += 1.0
+    edge[-1] += 1.0
+    edge[:, 0] += 1.0
+    edge[:, -1] += 1.0
+    return sp.csr_array(A + sp.diags_array((2.0 * a * edge).ravel()))
+
+
+def convection(n: int, speed: float = 0.6) -> sp.csr_array:
+    """Poisson with central differences of a constant wind: nonsymmetric, not normal."""
+    D, identity = sp.diags_array([-speed, speed], offsets=[-1, 1], shape=(n, n)), sp.eye_array(n)
+    return sp.csr_array(poisson(n) + sp.kron(identity, D) + 0.5 * sp.kron(D, identity))
+
+
+def spd(matrix: sp.csr_array) -> LinearOperator:
+    return Sparse(matrix, props=SPD)
+
+
+def relative_residual(A, x, b) -> float:
+    return float(np.linalg.norm(b - A @ x) / np.linalg.norm(b))

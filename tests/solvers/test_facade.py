@@ -1,0 +1,199 @@
+"""The functions with scipy's names, the automatic choice, and differentiation through a solve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+
+import resolvent
+from resolvent import Props, choose, solve
+from resolvent.operators import SPD, Dense, Function, Sparse, as_operator
+from resolvent.solvers import AMG, CG, GMRES, ILU, MINRES, ConvergenceError, Direct, Jacobi, Status
+
+
+def laplacian(n: int) -> sp.csr_array:
+    return sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n), format="csr")
+
+
+@pytest.mark.parametrize("name", ["cg", "minres", "gmres", "bicgstab"])
+def test_unpacks_like_scipy_and_keeps_its_defaults(name: str) -> None:
+    A = laplacian(60) + 0.1 * sp.eye_array(60)  # more unknowns than a cycle of gmres, whose maxiter counts cycles
+    b = A @ np.linspace(0.0, 1.0, 60)
+    x, info = getattr(resolvent, name)(A, b)
+    assert info == 0
+    assert np.linalg.norm(A @ x - b) <= 1e-5 * np.linalg.norm(b)
+    x, info = getattr(resolvent, name)(A, b, rtol=1e-10, maxiter=1)
+    assert info > 0
+    x0 = np.ones(60)
+    guess = x0.copy()
+    x, info = getattr(resolvent, name)(A, b, x0, rtol=1e-10, atol=1e-12)
+    assert info == 0 and np.array_equal(x0, guess)
+    calls: list[object] = []
+    getattr(resolvent, name)(A, b, callback=calls.append)
+    assert calls
+    with pytest.raises(TypeError):
+        getattr(resolvent, name)(A, b, None, 1e-5)  # keyword-only, as in scipy
+    with pytest.raises(ValueError, match="Mb"):
+        getattr(resolvent, name)(A, b, "guess")
+
+
+def test_cg_callback_receives_the_iterates_that_scipy_gives() -> None:
+    A, b = laplacian(12), np.arange(12.0)
+    ours: list[np.ndarray] = []
+    theirs: list[np.ndarray] = []
+    resolvent.cg(A, b, callback=lambda x: ours.append(x.copy()))
+    spla.cg(A, b, callback=lambda x: theirs.append(x.copy()))
+    assert len(ours) == len(theirs)
+    assert all(np.allclose(x, y, rtol=1e-8) for x, y in zip(ours, theirs, strict=True))
+
+
+def test_spsolve_and_guess_from_the_preconditioner() -> None:
+    A = laplacian(9)
+    assert np.allclose(resolvent.spsolve(A, np.ones(9)).x, spla.spsolve(A.tocsc(), np.ones(9)))
+    M = sp.diags_array(0.5 * np.ones(9))
+    assert resolvent.cg(A, np.ones(9), "Mb", M=M, rtol=1e-10).converged
+
+
+def test_choice_follows_structure_and_explains_itself() -> None:
+    assert isinstance(choose(laplacian(10)).solver, Direct)
+    matrix_free = Function((5, 5), lambda x: 2 * x, props=SPD)
+    assert isinstance(choose(matrix_free).solver, CG)
+    assert isinstance(choose(Function((5, 5), lambda x: -x, props=Props.SELF_ADJOINT)).solver, MINRES)
+    assert isinstance(choose(Function((5, 5), lambda x: x)).solver, GMRES)
+    assert isinstance(choose(laplacian(10), Jacobi()).solver, CG), "a preconditioner rules out the direct solver"
+    large = choose(laplacian(200_000))
+    assert isinstance(large.solver, CG) and isinstance(large.M, AMG)
+    assert "proved by the entries" in str(large) and "200000 unknowns" in str(large)
+    upwind = sp.diags_array([-1.0, 1.5], offsets=[-1, 0], shape=(200_000, 200_000), format="csr")
+    assert isinstance(choose(upwind).solver, GMRES) and isinstance(choose(upwind).M, ILU)
+    singular = Sparse(sp.csr_array(np.array([[1.0, -1.0], [-1.0, 1.0]])), props=SPD | Props.SINGULAR)
+    assert isinstance(choose(singular).solver, CG), "LU of a singular matrix breaks down, CG does not"
+    assert solve(singular, np.array([1.0, -1.0])).converged
+
+
+def test_solve_uses_what_it_is_told() -> None:
+    A, b = laplacian(30), np.ones(30)
+    result = solve(A, b, solver=GMRES(rtol=1e-6, restart=40))
+    assert result.solver.startswith("GMRES(rtol=1e-06, restart=40)") and result.converged
+    result = solve(A, b, M=Jacobi(), rtol=1e-9)
+    assert result.solver.startswith("CG(rtol=1e-09)") and "Jacobi" in result.solver
+    field = as_operator(A) if False else Sparse(laplacian(6), props=SPD, grid=(2, 3))
+    assert solve(field, np.ones((2, 3))).x.shape == (2, 3)
+
+
+def test_result_prints_five_aligned_lines_and_check_raises_with_it() -> None:
+    result = solve(laplacian(5), np.ones(5))
+    lines = str(result).splitlines()
+    assert len(lines) == 5 and all(line[11] == " " and line[12] != " " for line in lines)
+    assert [line.split()[0] for line in lines] == ["status", "solver", "iterations", "residual", "seconds"]
+    assert result.check() is result
+    failed = CG(maxiter=1).solve(laplacian(5), np.arange(5.0))
+    with pytest.raises(ConvergenceError, match="maxiter") as caught:
+        failed.check()
+    assert caught.value.result is failed
+    columns = CG().solve(laplacian(5), np.ones((5, 2)))
+    assert "2 right-hand sides" in str(columns) and len(columns.columns) == 2
+
+
+@pytest.mark.parametrize(
+    ("b", "error", "fragment"),
+    [
+        (np.ones(4), ValueError, r"shape \(5,\) or \(5, k\)"),
+        (np.ones((2, 5)), ValueError, r"shape \(5,\)"),
+        (np.array(["a"] * 5), TypeError, "numeric"),
+        (np.ones((5, 0)), ValueError, "shape"),
+    ],
+)
+def test_wrong_right_hand_sides_are_refused(b: np.ndarray, error: type[Exception], fragment: str) -> None:
+    with pytest.raises(error, match=fragment):
+        solve(laplacian(5), b)
+
+
+def test_wrong_options_are_refused() -> None:
+    for options in ({"rtol": -1.0}, {"rtol": np.nan}, {"atol": np.inf}, {"maxiter": -1}, {"maxiter": 1.5}):
+        with pytest.raises(ValueError, match="must be a"):
+            CG(**options)
+    with pytest.raises(ValueError, match="x0 must have the shape"):
+        solve(laplacian(5), np.ones(5), np.ones(4))
+    with pytest.raises(ValueError, match="shape of A"):
+        CG().prepare(laplacian(5), M=np.eye(4))
+
+
+class TestTorch:
+    """Gradients through a solve, and solvers on torch storage."""
+
+    torch = pytest.importorskip("torch", reason='needs the extra "learn"')
+    pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning")
+
+    @pytest.mark.parametrize("solver", [Direct(rtol=1e-12), GMRES(rtol=1e-13), None])
+    @pytest.mark.parametrize("dtype", ["float64", "complex128"])
+    def test_gradient_of_a_dense_system(self, solver: object, dtype: str) -> None:
+        torch = self.torch
+        torch.manual_seed(0)
+        A = (3 * torch.eye(4) + torch.rand(4, 4)).to(getattr(torch, dtype)).requires_grad_()
+        b = torch.rand(4, 2, dtype=getattr(torch, dtype), requires_grad=True)
+        assert torch.autograd.gradcheck(lambda A, b: solve(A, b, solver=solver, rtol=1e-13).x, (A, b))
+
+    @pytest.mark.parametrize("layout", ["csr", "coo"])
+    def test_gradient_with_respect_to_sparse_entries(self, layout: str) -> None:
+        torch = self.torch
+        matrix = laplacian(8)
+        crow, column = torch.as_tensor(matrix.indptr), torch.as_tensor(matrix.indices)
+        values = torch.tensor(matrix.data, requires_grad=True)
+        b = torch.rand(8, dtype=torch.float64, requires_grad=True)
+
+        def solution(values: object, b: object) -> object:
+            if layout == "csr":
+                A = torch.sparse_csr_tensor(crow, column, values, size=(8, 8), check_invariants=False)
+            else:
+                row = torch.repeat_interleave(torch.arange(8), torch.diff(crow))
+                A = torch.sparse_coo_tensor(
+                    torch.stack((row, column.long())), values, size=(8, 8), is_coalesced=True, check_invariants=False
+                )
+            return solve(A, b, rtol=1e-13).x
+
+        assert torch.autograd.gradcheck(solution, (values, b))
+
+    def test_gradient_through_a_numpy_operator_reuses_its_factors(self) -> None:
+        torch = self.torch
+        A = Sparse(laplacian(10) + sp.diags_array([0.3], offsets=[1], shape=(10, 10)))
+        b = torch.ones(10, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(lambda b: solve(A, b, rtol=1e-13).x, (b,))
+
+    def test_failed_backward_solve_raises_instead_of_lying(self) -> None:
+        torch = self.torch
+        b = torch.arange(10, dtype=torch.float64, requires_grad=True)
+        result = solve(Sparse(laplacian(10), props=SPD), b, solver=CG(maxiter=2))
+        assert result.status is Status.MAXITER
+        with pytest.raises(ConvergenceError):
+            result.x.sum().backward()
+
+    @pytest.mark.parametrize("solver", [CG(), MINRES(), GMRES(), Direct()])
+    @pytest.mark.parametrize("M", [None, Jacobi()])
+    def test_torch_storage_gives_the_iterations_of_numpy(self, solver: object, M: object) -> None:
+        torch = self.torch
+        if isinstance(solver, Direct) and M is not None:
+            return
+        A = Sparse(laplacian(40), props=SPD)
+        b = np.random.default_rng(0).standard_normal((40, 3))
+        host = solver.solve(A, b, M=M)  # type: ignore[attr-defined]
+        device = solver.solve(A.to_torch(), torch.as_tensor(b), M=M)  # type: ignore[attr-defined]
+        assert device.converged and isinstance(device.x, torch.Tensor)
+        assert [c.iterations for c in device.columns] == pytest.approx([c.iterations for c in host.columns], abs=1)
+        assert np.allclose(device.x.numpy(), host.x, atol=1e-6)
+
+    def test_devices_and_storages_are_not_mixed(self) -> None:
+        torch = self.torch
+        A = Sparse(laplacian(5), props=SPD)
+        with pytest.raises(ValueError, match="meta"):
+            solve(A, torch.ones(5, device="meta"))
+        with pytest.raises(TypeError, match="needs b as a tensor"):
+            CG().solve(A.to_torch(), np.ones(5))
+        meta = as_operator(torch.eye(5, device="meta", dtype=torch.float64), props=SPD)
+        with pytest.raises(resolvent.StructureError, match="host"):
+            Direct().prepare(meta)
+
+    def test_numpy_in_numpy_out_for_dense_operators(self) -> None:
+        assert isinstance(solve(Dense(np.eye(3)), np.ones(3)).x, np.ndarray)
