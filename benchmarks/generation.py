@@ -108,8 +108,9 @@ def petsc(ksp_type: str, pc_type: str, **options: str) -> Solve:
             ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
         ksp.setTolerances(rtol=RTOL / 2, atol=0.0, max_it=1000)
         x = np.empty_like(b)
-        right, left = PETSc.Vec().createWithArray(b.copy(), comm=PETSc.COMM_SELF), PETSc.Vec().createWithArray(
-            x, comm=PETSc.COMM_SELF
+        right, left = (
+            PETSc.Vec().createWithArray(b.copy(), comm=PETSc.COMM_SELF),
+            PETSc.Vec().createWithArray(x, comm=PETSc.COMM_SELF),
         )
         ksp.solve(right, left)
         for thing in (ksp, operator, right, left):
@@ -186,9 +187,13 @@ def report(size: int, rows: dict[str, dict[str, Any]]) -> None:
     rivals = [r["seconds_median"] for name, r in rows.items() if not name.startswith("resolvent") and r["certified"]]
     best = min(rivals)
     print(f"\n{size} x {size}, {size * size} unknowns, rtol {RTOL:g}")
-    print(f"{'method':38}{'samples/s':>10}{'ms median':>11}{'min':>9}{'max':>9}{'residual':>10}{'speed / best rival':>20}")
+    print(
+        f"{'method':38}{'samples/s':>10}{'ms median':>11}{'min':>9}{'max':>9}{'residual':>10}{'speed / best rival':>20}"
+    )
     for name, r in sorted(rows.items(), key=lambda item: item[1]["seconds_median"]):
-        times = "".join(f"{1e3 * r['seconds_' + key]:{width}.2f}" for key, width in (("median", 11), ("min", 9), ("max", 9)))
+        times = "".join(
+            f"{1e3 * r['seconds_' + key]:{width}.2f}" for key, width in (("median", 11), ("min", 9), ("max", 9))
+        )
         mark = "" if r["certified"] else "  not certified"
         ratio = best / r["seconds_median"]
         print(f"{name:38}{r['samples_per_second']:10.1f}{times}{r['worst_residual']:10.1e}{ratio:20.2f}{mark}")

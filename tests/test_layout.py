@@ -307,7 +307,9 @@ def test_nothing_read_from_a_file_can_run_code():
         for name, node, where in calls(path):
             options = {k.arg: ast.unparse(k.value) for k in node.keywords}
             if re.fullmatch(r"c?[pP]ickle\.(loads?|Unpickler)|joblib\.load|dill\.loads?|cloudpickle\.loads?", name):
-                offences.append(f"{where} calls {name}: store arrays in HDF5 or .npz instead")
+                # A copy made through pickle, as the conformance checks do, reads nothing from outside.
+                if not re.fullmatch(r"pickle\.loads\(pickle\.dumps\(\w+\)\)", ast.unparse(node)):
+                    offences.append(f"{where} calls {name}: store arrays in HDF5 or .npz instead")
             elif re.fullmatch(r"(np|numpy)\.load", name) and options.get("allow_pickle", "False") != "False":
                 offences.append(f"{where} calls {name} with allow_pickle: store plain arrays, and leave it out")
             elif name == "torch.load" and options.get("weights_only") != "True":

@@ -418,9 +418,9 @@ def test_a_foreign_file_is_never_overwritten(make, tmp_path, kind):
     else:
         path.write_text("precious" if kind == "text" else "")
     before = path.read_bytes()
-    for overwrite in (False, True):
+    for overwrite, solver in itertools.product((False, True), ("auto", TinyLU())):
         with pytest.raises(FormatError, match="Nothing was overwritten"):
-            make(3, "set.h5", overwrite=overwrite)
+            make(3, "set.h5", overwrite=overwrite, solver=solver)
     assert path.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["set.h5"]
 

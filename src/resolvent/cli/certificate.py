@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 def print_certificate(description: Description, *, file: bool = True) -> None:
     """Print residuals, tolerance, iterations, failures, solver, cost split and, if asked for, checksum and file."""
+    from ..datasets.discretisation import describe_evidence
+
     residual, iterations = description.certificates["rho_float64"], description.certificates["iterations"]
     stored, rounding = description.certificates["rho_stored"], description.certificates["rounding_error"]
     statuses = ", ".join(f"{count} {status}" for status, count in description.statuses.items())
@@ -27,6 +29,8 @@ def print_certificate(description: Description, *, file: bool = True) -> None:
     if description.config["dtype"] != "float64":
         rounded = f"residual worst {stored[2]:.2e}, rounding error worst {rounding[2]:.2e}"
         rows = {"residual": rows.pop("residual"), f"in {description.config['dtype']}": rounded} | rows
+    evidence = describe_evidence(description.provenance["discretisation"])
+    rows |= {name.partition(" ")[0]: text for name, text in evidence.items()}
     if file:
         rows["checksum"] = f"SHA-256 {description.content_sha256}"
         rows["file"] = f"{description.path}, {size(description.size_bytes)}"

@@ -18,8 +18,8 @@ from .console import note
 
 MESSAGE = "compiling kernels for the first time (cached afterwards)…"
 _PACKAGE = __name__.partition(".")[0]
-_ESSENTIAL = ("operators.stencil_kernels", "solvers.vector_kernels")
-"""Modules with the kernels that nearly every solve of a dataset uses."""
+_ESSENTIAL = "solvers.vector_kernels"
+"""Module with kernels that every solve uses."""
 
 
 @contextmanager
@@ -37,14 +37,14 @@ def compilation_announced(*, workers: int = 1) -> Iterator[None]:
 
     class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
-            function = event.data["dispatcher"].py_func
-            if str(function.__module__).startswith(_PACKAGE):
+            kernel = event.data["dispatcher"]
+            if str(kernel.py_func.__module__).startswith(_PACKAGE) and kernel.stats.cache_path:
                 say_once()
 
         def on_end(self, event: Any) -> None:
             pass
 
-    if workers > 1 and not all(map(_has_cache, _ESSENTIAL)):
+    if workers > 1 and not _has_cache(_ESSENTIAL):
         say_once()
     with event.install_listener("numba:compile", Listener()):
         yield

@@ -48,8 +48,9 @@ def note(text: str) -> None:
     messages().print(text, style="dim", soft_wrap=True)
 
 
-def write_pairs(entries: Mapping[str, Any], *, indent: int = 2, width: int = 12) -> None:
+def write_pairs(entries: Mapping[str, Any], *, indent: int = 2) -> None:
     """Print names and values in two columns, long values continued below themselves."""
+    width = max([12, *(len(name) + 2 for name in entries)])
     room = max(output().width - indent - width, 30)
     for name, value in entries.items():
         lines = textwrap.wrap(str(value), room, break_long_words=False, break_on_hyphens=False) or [""]

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def describe(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset to describe.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Dataset made by `resolvent generate`.", show_default=False)
+    ],
     full: Annotated[bool, typer.Option("--full", help="Print every session and option as stored.")] = False,
     debug: DebugOption = False,
 ) -> None:

@@ -196,8 +196,8 @@ def _diagnose_dataset_error(error: BaseException, library: ModuleType, command_l
         )
     if isinstance(error, library.WorkerLostError):
         return Diagnosis(_text(error), f"resume, perhaps with fewer --workers: {command_line}", RESULT)
-    if isinstance(error, library.StorageError):
-        return Diagnosis(_text(error))
+    if isinstance(error, library.DiscretisationError):
+        return Diagnosis(_text(error), code=RESULT)
     if isinstance(error, library.DatasetError):
         return Diagnosis(_text(error))
     return None
@@ -216,7 +216,7 @@ def _differences(differences: dict[str, tuple[Any, Any]]) -> RenderableType:
     return table
 
 
-_OPTIONS = frozenset({"resolution", "seed", "rtol", "chunk", "threads", "dtype", "on_failure", "solver", "grid"})
+_OPTIONS = frozenset({"resolution", "seed", "rtol", "chunk", "dtype", "solver", "grid"})
 
 
 def _text(error: BaseException) -> str:

@@ -102,7 +102,7 @@ def generate(
     from .certificate import print_certificate
     from .compilation import compilation_announced
     from .console import note, write
-    from .progress import duration, samples_shown
+    from .progress import duration, rate, samples_shown
     from .registry import nearest
 
     strategies = _strategies()
@@ -144,7 +144,9 @@ def generate(
 
     if states:
         new = n - states[0].resumed
-        write(f"{path}: {n} samples of {made.name}, {new} made in {duration(seconds)} ({new / seconds:.3g} samples/s)")
+        write(
+            f"{path}: {n} samples of {made.name}, {new} made in {duration(seconds)} ({rate(new / seconds)} samples/s)"
+        )
     else:
         write(f"{path}: all {n} samples of {made.name} were there already")
     print_certificate(datasets.describe(path))

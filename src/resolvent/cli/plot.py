@@ -13,7 +13,9 @@ EXAMPLE = "Example: resolvent plot darcy.h5 --index 0 --index 17 --out samples.p
 
 
 def plot(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Dataset made by `resolvent generate`.", show_default=False)
+    ],
     index: Annotated[
         list[int] | None,
         typer.Option("--index", "-i", help="Sample to draw, from 0; may be repeated.", show_default="three of the set"),

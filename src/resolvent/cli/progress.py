@@ -75,7 +75,9 @@ def samples_shown() -> Iterator[Callable[[DatasetProgress], None]]:
                 for task in tasks.values():
                     progress.update(task, visible=False)
                 name = _PHASES.get(state.phase, state.phase)
-                tasks[state.phase] = progress.add_task(f"{name:<10}", total=state.total, text="")
+                tasks[state.phase] = progress.add_task(
+                    f"{name:<10}", total=state.total, text=_text(state, console.width)
+                )
             progress.update(
                 tasks[state.phase], completed=state.done, total=state.total, text=_text(state, console.width)
             )
@@ -86,7 +88,7 @@ def samples_shown() -> Iterator[Callable[[DatasetProgress], None]]:
 def _text(state: DatasetProgress, width: int) -> str:
     parts = [f"{state.done}/{state.total}"]
     if state.rate > 0.0:
-        parts += [f"{state.rate:.3g} samples/s", f"{duration((state.total - state.done) / state.rate)} left"]
+        parts += [f"{rate(state.rate)} samples/s", f"{duration((state.total - state.done) / state.rate)} left"]
     if state.worst_rho > 0.0 and width >= _WIDE:
         parts.append(f"worst residual {state.worst_rho:.1e}")
     if state.failed:
@@ -105,6 +107,17 @@ def _logged() -> Callable[[DatasetProgress], None]:
             note(f"{_PHASES.get(state.phase, state.phase)} {_text(state, _WIDE)}")
 
     return log
+
+
+def rate(value: float) -> str:
+    """Return a number of samples a second without an exponent.
+
+    Examples
+    --------
+    >>> rate(0.0213), rate(25.31), rate(5123.4)
+    ('0.0213', '25.3', '5123')
+    """
+    return f"{value:.0f}" if value >= 100.0 else f"{value:.3g}"
 
 
 def duration(seconds: float) -> str:

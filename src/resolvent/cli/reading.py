@@ -190,14 +190,15 @@ def _load_numpy(path: Path, key: str | None) -> Any:
     import numpy as np
     import scipy.sparse as sp
 
-    stored = np.load(path, allow_pickle=False)
-    if isinstance(stored, np.ndarray):
-        _refuse_key(path, key)
-        return stored
-    with stored:
+    with path.open("rb") as stream:  # opened here, since numpy leaves a damaged archive open
+        stored = np.load(stream, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            _refuse_key(path, key)
+            return stored
         names = list(stored.files)
         if key is None and "format" in names and "shape" in names:
-            return sp.load_npz(path)
+            stream.seek(0)
+            return sp.load_npz(stream)
         if key is None and len(names) != 1:
             raise InputError(f"{path} holds {len(names)} arrays: {', '.join(names)}", "choose one with --key")
         if key is not None and key not in names:

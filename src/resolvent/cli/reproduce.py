@@ -11,7 +11,9 @@ from .errors import RESULT, DebugOption
 
 
 def reproduce(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Dataset made by `resolvent generate`.", show_default=False)
+    ],
     index: Annotated[int, typer.Option("--index", "-i", help="Sample to make again, from 0.", show_default=False)],
     debug: DebugOption = False,
 ) -> None:

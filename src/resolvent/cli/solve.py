@@ -79,9 +79,9 @@ def solve(
 ) -> None:
     """Solve A x = b for a matrix in a file, and say how accurate the solution is.
 
-    A is read from MatrixMarket (.mtx, .mtx.gz), NumPy (.npz of scipy.sparse.save_npz, or a dense array) or HDF5 (.h5:
-    a dense dataset, or a group with the datasets data, indices, indptr and shape of compressed sparse rows). b may
-    have the same formats, or .npy; without it every entry is 1.
+    A is read from MatrixMarket (.mtx, .mtx.gz), NumPy (.npz of scipy.sparse.save_npz, or a dense array in .npz or
+    .npy) or HDF5 (.h5: a dense dataset, or a group with the datasets data, indices, indptr and shape of compressed
+    sparse rows). b may have the same formats; without it every entry is 1.
 
     The exit status is 0 if the recomputed residual meets the tolerance, 1 if not, 2 if the input cannot be used.
     """

@@ -11,7 +11,9 @@ from .errors import RESULT, DebugOption
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset to check.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Dataset made by `resolvent generate`.", show_default=False)
+    ],
     debug: DebugOption = False,
 ) -> None:
     """Check every byte, every random draw and every equation of a dataset.

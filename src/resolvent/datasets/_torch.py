@@ -24,11 +24,6 @@ class TorchDataset(TorchBase[tuple[torch.Tensor, torch.Tensor]]):
     dataset : Dataset
     inputs, targets : list of str
         Field names, in the order of their channels.
-
-    Examples
-    --------
-    >>> pairs = resolvent.datasets.open("darcy.h5").torch(split="train")  # doctest: +SKIP
-    >>> x, y = pairs[0]  # doctest: +SKIP
     """
 
     def __init__(self, dataset: Dataset, inputs: Sequence[str], targets: Sequence[str], dtype: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .family import Inputs, LinearFamily, System
 from .file_format import Layout
+from .sample_arrays import working_solution
 
 INADMISSIBLE = "INADMISSIBLE"
 """Status of a sample whose problem could not be assembled."""
@@ -39,28 +40,6 @@ def relative_residual(system: System, x: np.ndarray) -> float:
     if scale > 0.0:
         return residual / scale
     return residual if residual == 0.0 or math.isnan(residual) else math.inf
-
-
-def stored_inputs(drawn: Mapping[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
-    """Return drawn inputs as they will be stored, in storage precision."""
-    names = layout.names("parameter", "input")
-    return {name: np.asarray(drawn[name], dtype=layout.fields[name].dtype) for name in names}
-
-
-def working_inputs(stored: Mapping[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
-    """Return a copy of stored inputs in working precision: problems are assembled from what is stored."""
-    names = layout.names("parameter", "input")
-    return {name: np.asarray(stored[name]).astype(_working(stored[name].dtype), copy=True) for name in names}
-
-
-def working_solution(stored: Mapping[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
-    """Return stored solution fields in working precision."""
-    return {name: np.asarray(stored[name]).astype(_working(stored[name].dtype)) for name in layout.names("solution")}
-
-
-def _working(dtype: np.dtype) -> np.dtype:
-    """Precision in which stored numbers are worked with."""
-    return {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}.get(dtype.kind, dtype.newbyteorder("="))
 
 
 def certify(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .discretisation import describe_evidence
 from .file_format import STAGES
 from .reader import Dataset
 from .seeding import SPLITS
@@ -72,6 +73,7 @@ class Description:
         lines += _section("configuration", {k: v for k, v in self.config.items() if k != "family"})
         lines += _section("family options", self.config["family"])
         lines += _section("solver", self.provenance["decision"])
+        lines += _section("discretisation", describe_evidence(self.provenance["discretisation"]))
         for number, session in enumerate(self.provenance["sessions"], start=1):
             lines += _section(f"session {number}", session)
         return "\n".join([*lines, f"content SHA-256 {self.content_sha256}"])
@@ -119,7 +121,7 @@ def _range(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _section(title: str, entries: Any) -> list[str]:
-    return [title, *(f"  {key:<12} {value}" for key, value in entries.items())]
+    return [title, *(f"  {key:<14} {value}" for key, value in entries.items())]
 
 
 def _table(title: str, columns: tuple[str, ...], rows: dict[str, list[Any]]) -> list[str]:

@@ -68,6 +68,10 @@ class CertificationError(DatasetError):
         )
 
 
+class DiscretisationError(DatasetError):
+    """A family assembles matrices that contradict its equation; the message names the failed checks."""
+
+
 class SampleError(DatasetError):
     """A family broke its contract for one sample: wrong names, shapes or values; the message names the sample."""
 

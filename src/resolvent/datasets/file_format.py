@@ -35,7 +35,8 @@ dataset                        shape           content
 ``axes/<name>``                (points,)       grid coordinates; the order of the fields' axes is attribute ``order``
 ``statistics/<name>/<what>``   ()              mean, std, min, max, count, samples, skipped over the train split
 ``chunks/<name>``              (chunks,)       one entry a unit of work: index range, seconds by stage, worker, digest
-``provenance``                 () string       JSON: versions, machine, command and date of every session, solver choice
+``provenance``                 () string       JSON: family card, solver choice, evidence about the discretisation, and
+                                               versions, machine, command and date of every session
 ``content_sha256``             () S64          SHA-256 of the set's content, hexadecimal
 =============================  ==============  ======================================================================
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .family import LinearFamily, System
-from .seeding import sample_rng
+from .sample_arrays import first_sample
 
 if TYPE_CHECKING:
     from ..solvers.result import Result
@@ -151,8 +151,7 @@ def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, see
     if solver != "auto":
         names = ", ".join(repr(name) for name in ("auto", *STRATEGIES))
         raise ValueError(f"solver must be one of {names}, a Solver or a Method, got {solver!r}")
-    inputs = family.draw(sample_rng(seed, family.family_id, 0))
-    chosen, why = _rule(family.assemble(inputs), len(family.axes()))
+    chosen, why = _rule(first_sample(family, seed).system, len(family.axes()))
     return Decision("auto", chosen, why, STRATEGIES[chosen](rtol))
 
 

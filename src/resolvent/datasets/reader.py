@@ -73,12 +73,6 @@ class Dataset:
         The stored arrays of a sample.
     indices : (k,) int array
         Numbers of the selected samples.
-
-    Examples
-    --------
-    >>> ds = resolvent.datasets.open("darcy.h5")  # doctest: +SKIP
-    >>> ds[0]["u"].shape  # doctest: +SKIP
-    (64, 64)
     """
 
     def __init__(self, path: str | Path, rows: np.ndarray | None = None) -> None:
@@ -259,7 +253,10 @@ class Dataset:
         if positions.size == 0:
             return self.indices[:0]
         if positions.dtype.kind not in "iub" or positions.ndim > 1:
-            raise TypeError(f"samples are selected by a number, a slice or a list of numbers, got {which!r}")
+            raise TypeError(
+                f"samples are selected by a number, a slice or a list of numbers, got {which!r}; column(name) reads a "
+                "field of all samples"
+            )
         try:
             return self.indices[positions]
         except IndexError:

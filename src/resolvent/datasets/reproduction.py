@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import provenance
-from .certification import working_inputs, working_solution
 from .errors import DatasetError
 from .family import LinearFamily
 from .file_format import Layout
 from .methods import STRATEGIES, Method, decide
 from .reader import Dataset
+from .sample_arrays import working_inputs, working_solution
 from .settings import Settings, check_count, differences, plain
 from .worker import ChunkTask, Clock, fixed_threads, sample_records
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from io import BufferedWriter, BytesIO
 from pathlib import Path
@@ -48,7 +49,8 @@ class ShardWriter:
         self.path, self.count, self.dtype = path, count, dtype
         self.written = 0
         self._timing_offset = timing_offset
-        self._temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        # A task that outlived its run must not write into the file of its successor, on whatever host.
+        self._temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         self._sha256 = hashlib.sha256()
         with storage_errors("write", path):
             self._raw = self._temporary.open("wb", buffering=0)

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from . import provenance
-from .certification import relative_residual, stored_inputs, working_inputs, working_solution
+from .certification import relative_residual
 from .errors import FormatError
 from .family import LinearFamily
 from .file_format import USER_BLOCK, ContentDigest, Layout, hash_file, sample_digest, stored_file_sha256
 from .progress import Meter, ProgressCallback
 from .reader import Dataset
 from .reproduction import largest_change
-from .seeding import SplitAssigner, sample_rng
+from .sample_arrays import drawn_inputs, working_inputs, working_solution
+from .seeding import SplitAssigner
 from .settings import plain
 from .statistics import RunningStatistics
 from .worker import content_digests, fixed_threads
@@ -250,8 +251,8 @@ class _Verifier:
                 self.report.add(index, path, "was altered: SHA-256 differs from the one taken when it was written")
 
     def _draw(self, index: int, values: Mapping[str, Any]) -> None:
-        drawn = self.family.draw(sample_rng(int(self.config["seed"]), self.family.family_id, index))
-        for name, expected in stored_inputs(drawn, self.layout).items():
+        drawn = drawn_inputs(self.family, self.layout, int(self.config["seed"]), index)
+        for name, expected in drawn.items():
             column = self.layout.fields[name]
             found = np.asarray(values[column.path])
             if found.tobytes() == expected.tobytes():
@@ -275,6 +276,10 @@ class _Verifier:
             if stated["certified"]:
                 report.add(index, "inputs", f"are not admissible ({error})")
             return
+        if index % int(self.config["chunk"]) == 0:  # a look at the structure now and then
+            for name, passed, detail in self.family.checks(working_inputs(stored, self.layout), system):
+                if not passed:
+                    report.add(index, "discretisation", f"{name}: {detail}")
         rho = relative_residual(system, self.family.restrict(working_solution(stored, self.layout)))
         if not rho <= report.worst_rho and stated["certified"]:
             report.worst_rho = rho

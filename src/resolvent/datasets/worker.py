@@ -10,6 +10,7 @@ import dataclasses
 import os
 import platform
 import resource
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from .certification import INADMISSIBLE, Certificate, certify, stored_inputs, working_inputs
+from .certification import INADMISSIBLE, Certificate, certify
 from .errors import CertificationError, SampleError
-from .family import FieldSpec, LinearFamily, System
+from .family import LinearFamily, System
 from .file_format import CERTIFICATE, STAGES, Column, Layout, sample_digest
 from .methods import SolveSystems
-from .seeding import sample_rng
+from .sample_arrays import check_arrays, drawn_inputs, working_inputs
 from .settings import Settings
 from .shards import ShardWriter
 
@@ -151,7 +152,7 @@ def run_chunk(
     with fixed_threads(task.settings.threads):
         clock = Clock()
         layout = Layout(task.family, task.settings.dtype)
-        name = f"shard-{task.chunk:07d}-{task.start}-{task.stop}.npy"
+        name = f"shard-{task.chunk:07d}-{task.start}-{task.stop}-{secrets.token_hex(4)}.npy"
         worst, failed, iterations = 0.0, 0, 0
         with ShardWriter(task.folder / name, layout.record, task.stop - task.start, layout.timing_offset) as shard:
             for record in sample_records(task, layout, clock):
@@ -208,9 +209,7 @@ class _Sample:
         self.index, self.family, self.settings, self.layout = index, family, settings, layout
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.result: Any = None
-        drawn = family.draw(sample_rng(settings.seed, family.family_id, index))
-        _check_arrays(drawn, family, layout, ("parameter", "input"), index)
-        self.stored = stored_inputs(drawn, layout)
+        self.stored = drawn_inputs(family, layout, settings.seed, index)
         self.inputs = working_inputs(self.stored, layout)
         self.seconds["draw"] = clock.lap("draw")
         self.system: System | None = None
@@ -230,7 +229,7 @@ class _Sample:
         else:
             x = np.asarray(self.result.x)
             solution = self.family.expand(x, self.inputs)
-            _check_arrays(solution, self.family, layout, ("solution",), self.index)
+            check_arrays(solution, self.family, layout, ("solution",), self.index)
             solution = {name: np.asarray(solution[name], dtype=layout.fields[name].dtype) for name in solution}
             certificate = certify(
                 self.family,
@@ -288,26 +287,3 @@ def _solve(solve: SolveSystems, samples: Sequence[_Sample], clock: Clock) -> Non
         sample.result = result
         sample.seconds["solve"] = seconds / len(samples)
         sample.system = None  # the certificate assembles its own
-
-
-def _check_arrays(
-    arrays: Mapping[str, Any], family: LinearFamily, layout: Layout, roles: tuple[str, ...], index: int
-) -> None:
-    """Raise SampleError unless a family returned what its field specifications announce."""
-    expected = layout.names(*roles)
-    if sorted(arrays) != sorted(expected):
-        raise SampleError(f"{family.name} gave {sorted(arrays)} for sample {index}, its fields() announce {expected}")
-    for name in expected:
-        value, spec = np.asarray(arrays[name]), layout.specs[name]
-        if value.shape != tuple(spec.shape):
-            raise SampleError(
-                f"{family.name} gave {name!r} of shape {value.shape} for sample {index}, announced {spec.shape}"
-            )
-        if not _fits(value.dtype, spec):
-            raise SampleError(f"{family.name} gave {name!r} of dtype {value.dtype} for sample {index}, not {spec.kind}")
-        if "solution" not in roles and value.dtype.kind in "fc" and not np.isfinite(value).all():
-            raise SampleError(f"{family.name} gave {name!r} with values that are not finite for sample {index}")
-
-
-def _fits(dtype: np.dtype, spec: FieldSpec) -> bool:
-    return dtype.kind in {"real": "fiu", "complex": "fciu", "integer": "iu", "boolean": "b"}[spec.kind]

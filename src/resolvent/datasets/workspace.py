@@ -26,6 +26,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -105,7 +106,8 @@ class Workspace:
                     logger.info("removing %s, which an interrupted run left unfinished", stale)
                     stale.unlink()
                 self.manifest = read_manifest(self.folder)
-                self.records = self._read_journal()
+                self.reread()
+                self._remove_unknown_shards()
             except BaseException:
                 self._release()
                 raise
@@ -113,8 +115,10 @@ class Workspace:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            if not self.records and self.folder.is_dir():
-                self.clear()
+            if self._lock is not None:
+                self.reread()
+                if not self.records:
+                    self.clear()
         except OSError as problem:
             logger.warning("could not remove %s: %s", self.folder, problem)
         finally:
@@ -183,6 +187,10 @@ class Workspace:
                 raise
         self.records[record.chunk] = record
 
+    def reread(self) -> None:
+        """Take the records from the journal on disk."""
+        self.records = self._read_journal()
+
     def _read_journal(self) -> dict[int, ChunkRecord]:
         """Return the last record of each chunk, and cut off a torn end."""
         path = self.folder / _JOURNAL
@@ -202,6 +210,11 @@ class Workspace:
                 continue
             records[record.chunk] = record
         return records
+
+    def _remove_unknown_shards(self) -> None:
+        """Remove shards that were finished but not entered: their run was killed in between."""
+        known = {record.shard for record in self.records.values()}
+        self._remove(path.name for path in list(self.folder.glob("shard-*.npy")) if path.name not in known)
 
     def check_shards(self) -> None:
         """Drop the records of shards that are missing or differ from their hash: they are made again."""
@@ -235,11 +248,15 @@ class Workspace:
         self.records, self.manifest = {}, None
 
     def clear(self) -> None:
-        """Remove the folder with all its parts. The lock file goes last, so that nobody enters before."""
+        """Remove the folder with all its parts, and give up the lock.
+
+        The lock file goes last, so that nobody enters before; from then on the folder may be another run's.
+        """
         self.forget()
         self._remove([_LOCK])
-        self.folder.rmdir()
-        self.records = {}
+        with suppress(OSError):
+            self.folder.rmdir()
+        self._release()
 
     def _remove(self, names: Iterable[str]) -> None:
         for name in names:

@@ -97,7 +97,7 @@ class Tensor(LinearOperator):
 
     def update(self, **values: Any) -> None:
         """Replace the tensor: ``update(A=tensor)`` of the same shape, layout and device."""
-        A = values.get("A")
+        A: Any = values.get("A")
         if set(values) != {"A"} or A.shape != self.tensor.shape or A.device != self.tensor.device:
             raise ValueError(f"update takes A=tensor of shape {self.shape} on {self.device}")
         self.tensor = A.to(self.tensor.dtype)
@@ -155,7 +155,7 @@ def apply(A: LinearOperator, x: Any, out: Any, *, adjoint: bool, vector: bool) -
     if A._holds_torch():
         Y = A._rmatmat(X) if adjoint else A._matmat(X)
     elif X.requires_grad and torch.is_grad_enabled():
-        Y = _Product.apply(X, A, adjoint)
+        Y = _Product.apply(X, A, adjoint)  # type: ignore[no-untyped-call]
     else:
         Y = _host_product(A, X, adjoint=adjoint)
     if field:
@@ -163,10 +163,10 @@ def apply(A: LinearOperator, x: Any, out: Any, *, adjoint: bool, vector: bool) -
         Y = Y.reshape(A.grid)
     else:
         Y = Y.reshape((rows,) if x.ndim == 1 else (rows, Y.shape[1]))
-    if out is None:
-        return Y
-    out.copy_(Y)
-    return out  # type: ignore[no-any-return]
+    if out is not None:
+        Y = out.copy_(Y)
+    result: torch.Tensor = Y
+    return result
 
 
 def _host_product(A: LinearOperator, X: torch.Tensor, *, adjoint: bool) -> torch.Tensor:
@@ -185,5 +185,5 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        gradient = _Product.apply(gradients[0].contiguous(), ctx.A, not ctx.adjoint)
+        gradient = _Product.apply(gradients[0].contiguous(), ctx.A, not ctx.adjoint)  # type: ignore[no-untyped-call]
         return (gradient if ctx.dtype.is_complex else gradient.real).to(ctx.dtype), None, None

@@ -43,7 +43,8 @@ def compose(A: Any, B: Any) -> LinearOperator:
 def scale(A: Any, scalar: Any) -> LinearOperator:
     """Return scalar · A; nested multiples become one."""
     A = as_operator(A)
-    scalar = complex(scalar) if isinstance(scalar, complex) or getattr(scalar, "imag", 0) else float(scalar)
+    scalar = complex(scalar)
+    scalar = scalar if scalar.imag else scalar.real
     if isinstance(A, Scaled):
         A, scalar = A.A, A.scalar * scalar
     if isinstance(A, Diagonal):
@@ -52,7 +53,7 @@ def scale(A: Any, scalar: Any) -> LinearOperator:
 
 
 def adjoint(A: LinearOperator) -> LinearOperator:
-    """Return Aᴴ: A itself where it is self-adjoint, the original where A is an adjoint, reversed factors of a product."""
+    """Return Aᴴ: A itself where self-adjoint, the original of an adjoint, the reversed factors of a product."""
     if Props.SELF_ADJOINT in A.props:
         return A
     if isinstance(A, Adjoint) and A.conjugate:

@@ -156,6 +156,7 @@ class LinearOperator(abc.ABC):
             from ._torch import apply
 
             return apply(self, x, out, adjoint=adjoint, vector=vector)
+        x = np.asarray(x)
         rows, columns = self.shape[::-1] if adjoint else self.shape
         X, field = self._columns_of(x, columns, vector=vector)
         if out is None:
@@ -174,7 +175,6 @@ class LinearOperator(abc.ABC):
 
     def _columns_of(self, x: Array, columns: int, *, vector: bool) -> tuple[Array, bool]:
         """Return x as a C-contiguous (columns, k) array of the result dtype, and whether it was a field."""
-        x = np.asarray(x)
         if x.dtype.kind not in "fciub":
             raise TypeError(f"{self!r} needs a numeric array, got dtype {x.dtype}")
         field = self._is_field(tuple(x.shape), columns, vector=vector)
@@ -199,8 +199,8 @@ class LinearOperator(abc.ABC):
     @final
     def result_dtype(self, dtype: Any) -> np.dtype:
         """Dtype of A x for x of the given dtype: integers follow the operator, else ``np.result_type``."""
-        dtype = np.dtype(dtype)
-        return self.dtype if dtype.kind in "iub" else np.result_type(self.dtype, dtype)
+        given = np.dtype(dtype)
+        return self.dtype if given == self.dtype or given.kind in "iub" else np.result_type(self.dtype, given)
 
     def _check_out(self, out: Array, X: Array, rows: int) -> Array:
         if out.dtype != X.dtype or out.size != rows * X.shape[1] or not out.flags.c_contiguous:
@@ -224,9 +224,9 @@ class LinearOperator(abc.ABC):
 
     @final
     def __matmul__(self, x: Any) -> Any:
-        from .algebra import compose
-
         if isinstance(x, LinearOperator) or _is_foreign_operator(x):
+            from .algebra import compose
+
             return compose(self, x)
         x = x if hasattr(x, "ndim") else np.asarray(x)
         many = x.ndim == 2 and x.shape != self.grid
@@ -234,9 +234,9 @@ class LinearOperator(abc.ABC):
 
     @final
     def __rmatmul__(self, x: Any) -> Any:
-        from .algebra import compose
-
         if _is_foreign_operator(x):
+            from .algebra import compose
+
             return compose(x, self)
         x = x if hasattr(x, "ndim") else np.asarray(x)
         # x A = (Aᴴ xᴴ)ᴴ
@@ -278,7 +278,10 @@ class LinearOperator(abc.ABC):
     def __truediv__(self, other: Any) -> LinearOperator:
         from .algebra import scale
 
-        return scale(self, 1.0 / other) if np.isscalar(other) else NotImplemented
+        if not np.isscalar(other):
+            return NotImplemented
+        divisor: Any = other
+        return scale(self, 1.0 / divisor)
 
     @final
     def __neg__(self) -> LinearOperator:
@@ -345,9 +348,16 @@ class LinearOperator(abc.ABC):
 
         return Tensor.from_operator(self, device=device, dtype=dtype)
 
+    @final
+    def to_petsc(self, comm: Any = None) -> Any:
+        """Return the entries as an assembled PETSc matrix on this rank; the caller destroys it. Needs petsc4py."""
+        from .petsc import to_petsc
+
+        return to_petsc(self, comm=comm)
+
     def __repr__(self) -> str:
         parts = [f"{self.shape[0]} x {self.shape[1]}", str(self.dtype), self._summary()]
-        parts += [name.replace("_", " ") for name in (self.props & ~_implied(self.props)).names()]
+        parts += (self.props & ~_implied(self.props)).names()
         if self.device != "cpu":
             parts.append(self.device)
         return f"{type(self).__name__}({', '.join(p for p in parts if p)})"

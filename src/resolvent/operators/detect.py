@@ -38,7 +38,6 @@ def detect_props(A: Any, *, rtol: float = 1e-14) -> Props:
     Examples
     --------
     >>> import scipy.sparse as sp
-from scipy.sparse import csgraph
     >>> from resolvent.operators import Props, detect_props
     >>> A = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(5, 5))
     >>> Props.POSITIVE_DEFINITE in detect_props(A)
@@ -51,9 +50,10 @@ from scipy.sparse import csgraph
     props = Props.NONE
     if abs((matrix - matrix.T).data).max(initial=0.0) <= scale:
         props |= Props.SYMMETRIC
-    if matrix.dtype.kind != "c" or abs((matrix - matrix.T.conj()).data).max(initial=0.0) <= scale:
-        if matrix.dtype.kind == "c" or Props.SYMMETRIC in props:
-            props |= Props.SELF_ADJOINT
+    if matrix.dtype.kind != "c":
+        props |= Props.SELF_ADJOINT if props else Props.NONE
+    elif abs((matrix - matrix.T.conj()).data).max(initial=0.0) <= scale:
+        props |= Props.SELF_ADJOINT
     diagonal = matrix.diagonal()
     if Props.SELF_ADJOINT in props and (diagonal.real > 0).all() and _irreducibly_dominant(matrix, diagonal.real):
         props |= Props.POSITIVE_DEFINITE

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .base import LinearOperator
 
 
@@ -27,9 +29,11 @@ def to_petsc(A: LinearOperator, *, comm: Any = None) -> Any:
     try:
         from petsc4py import PETSc
     except ImportError as error:
-        raise ImportError('PETSc is needed: pip install "resolvent[petsc]" (builds against an installed PETSc)') from error
+        raise ImportError(
+            'petsc4py is missing: pip install "resolvent[petsc]" (it needs an installed PETSc)'
+        ) from error
     matrix = A.to_sparse()
-    if matrix.dtype.kind == "c" and PETSc.ScalarType().dtype.kind != "c":
+    if matrix.dtype.kind == "c" and np.dtype(PETSc.ScalarType).kind != "c":
         raise TypeError(f"this PETSc is built for {PETSc.ScalarType.__name__}, but {A!r} is complex")
     size = matrix.shape
     csr = (

@@ -45,8 +45,8 @@ class Props(enum.Flag):
     VARIABLE = enum.auto()
 
     def names(self) -> tuple[str, ...]:
-        """Lower-case names of the flags that are set, for printing."""
-        return tuple(str(flag.name).lower() for flag in self)
+        """Names of the flags that are set, in lower-case words, for printing."""
+        return tuple(str(flag.name).lower().replace("_", " ") for flag in self)
 
 
 SPD = Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE

@@ -16,9 +16,10 @@ from numba import uint64
 
 from .threads import run_in_parts
 
-# Products (terms · points · columns) that pay for a thread. Measured with the 5-point stencil on two shared cores
-# (benchmarks/operators.py): waking a thread costs more than it saves at 256² points (330 000 products), and less from
-# 512² (1 300 000) on.
+# Products (terms · points · columns) that pay for a thread, so that two are used from 1 000 000 on. In the
+# committed run of benchmarks/operators.py, on a machine busy with other work, the 5-point stencil was 1.2 to 1.5 times
+# slower with two threads at 256² points (330 000 products) and at most 1.2 times from 512² (1 300 000) on; there
+# only a free core can make it faster.
 PART = 500_000
 
 # Points of a block whose sums stay in the first-level cache between the passes over groups of terms.

@@ -15,9 +15,9 @@ from .krylov.fgmres import FGMRES
 from .krylov.flexible_cg import FlexibleCG
 from .krylov.gmres import GMRES
 from .krylov.minres import MINRES
-from .monitor import Progress
 from .preconditioners import AMG, ILU, SSOR, Jacobi
 from .preconditioners.recipe import Recipe
+from .progress import Progress
 from .result import Column, ConvergenceError, Counts, Result, Timing
 from .solver import Prepared, Solver
 from .status import Status

@@ -11,7 +11,7 @@ import torch
 
 from ..operators import LinearOperator, as_operator
 from ..operators._torch import numpy_dtype, torch_dtype
-from .monitor import Callback
+from .progress import Callback
 from .result import Result
 from .solver import Prepared, Solver
 from .vectors import Vectors
@@ -135,7 +135,7 @@ def solve(
     if entries is None or not entries.requires_grad:
         entries = None
     results: list[Result] = []
-    x = _Solve.apply(b, entries, prepared, x0, callback, results)
+    x = _Solve.apply(b, entries, prepared, x0, callback, results)  # type: ignore[no-untyped-call]
     return dataclasses.replace(results[0], x=x)
 
 

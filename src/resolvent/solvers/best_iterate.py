@@ -33,10 +33,13 @@ class BestIterate:
         better = norms < KEEP_RATIO * self._norms[columns]
         if better.any():
             self._norms[columns[better]] = norms[better]
-            values = x if better.all() else self._vectors.take(x, np.flatnonzero(better))
-            self._vectors.put(self._x, columns[better], values)
+            positions = np.flatnonzero(better)
+            if len(columns) == len(self._norms):
+                self._vectors.copy(x, positions, self._x)
+            else:
+                self._vectors.put(self._x, columns[better], self._vectors.take(x, positions))
 
-    def restore(self, x: Array, norms: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def restore(self, x: Array, norms: np.ndarray | float, columns: np.ndarray) -> np.ndarray:
         """Overwrite the given columns of x where their norms are worse or not a number; return which."""
         worse: np.ndarray = columns[~(norms <= self._norms[columns])]
         if len(worse):

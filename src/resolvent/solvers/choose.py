@@ -50,9 +50,7 @@ class Choice:
         return "\n  ".join((head, *self.reasons))
 
 
-def choose(
-    A: Any, M: Any = None, *, rtol: float = 1e-8, atol: float = 0.0, maxiter: int | None = None
-) -> Choice:
+def choose(A: Any, M: Any = None, *, rtol: float = 1e-8, atol: float = 0.0, maxiter: int | None = None) -> Choice:
     """Choose a method and a preconditioner for A x = b by structure, size and claims.
 
     Parameters
@@ -82,7 +80,7 @@ def choose(
         source = "claimed by the operator"
     described = ", ".join((props & ~Props.VARIABLE).names())
     reasons.append(f"{described} ({source})" if described else "neither symmetric nor self-adjoint as far as is known")
-    options = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
+    options: dict[str, Any] = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
     if M is None and entries is not None and A.device == "cpu" and Props.SINGULAR not in props:
         per_row = entries / max(A.shape[0], 1)
         limit = DIRECT_UNKNOWNS if per_row <= DIRECT_ROW_ENTRIES else DIRECT_UNKNOWNS_DENSER

@@ -18,7 +18,7 @@ from .krylov.bicgstab import BiCGStab
 from .krylov.cg import CG
 from .krylov.gmres import GMRES
 from .krylov.minres import MINRES
-from .monitor import Callback, Progress
+from .progress import Callback, Progress
 from .result import Result
 from .solver import Solver
 

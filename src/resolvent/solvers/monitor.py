@@ -3,9 +3,8 @@
 A solver's file holds the algorithm; everything a user is told about its run comes from here. The rules:
 
 - A column converges when ‖b − A x‖ ≤ max(rtol ‖b‖, atol), never relative to the initial residual, so that a warm
-  start is not punished. The recurrence only proposes; the residual is recomputed in double precision before
-  CONVERGED is given. A proposal that fails replaces the recurrence's residual by the true one. Three failures
-  without gain are STAGNATED.
+  start is not punished. The recurrence only proposes; the residual is recomputed in double precision. A proposal that
+  fails replaces the recurrence's residual by the true one. Three failures without gain are STAGNATED.
 - Columns are independent: each has its own status, history and tolerance, and leaves when it is finished.
 - Not-a-number ends a column at once, and never reaches the caller's x.
 - A method whose residual may rise on the way keeps its best iterate, so that a failure returns that one.
@@ -13,9 +12,7 @@ A solver's file holds the algorithm; everything a user is told about its run com
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,7 @@ import numpy as np
 from ..operators import Array, LinearOperator
 from .best_iterate import BestIterate
 from .inconsistency import REASON, least_squares_solved, no_gain
+from .progress import Callback, Progress
 from .result import Column, Counts
 from .status import Status
 from .vectors import Vectors
@@ -31,29 +29,6 @@ logger = logging.getLogger(__name__)
 
 GROWTH_LIMIT = 1e12
 """DIVERGED above this multiple of max(‖b‖, ‖r₀‖). Residuals of CG may legitimately grow by √κ, up to about 1e8."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Progress:
-    """What a callback receives after each iteration; returning True stops the solve.
-
-    Attributes
-    ----------
-    iteration : int
-        Number of finished iterations.
-    residual_norm, tolerance : (k,) arrays
-        Of the columns still running.
-    x : (n, k) array or None
-        Their iterates (not copied: do not change them); None where the method forms x only at restarts.
-    """
-
-    iteration: int
-    residual_norm: np.ndarray
-    tolerance: np.ndarray
-    x: Array | None
-
-
-Callback = Callable[[Progress], Any]
 
 
 class Monitor:
@@ -94,6 +69,9 @@ class Monitor:
         self.maxiter = maxiter
         self.active = np.arange(width)
         """Columns of the original b that the working arrays hold."""
+        self.unfinished = np.ones(width, dtype=bool)
+        """Which of the working columns are unfinished."""
+        self._remaining: int = width
         self.self_adjoint = self_adjoint
         self.eps = float(np.finfo(vectors.dot(b[:1], b[:1]).dtype).eps)
         """Unit roundoff of the working precision."""
@@ -113,17 +91,18 @@ class Monitor:
         self._refused = np.full(width, np.inf)
         self._largest = self.rhs_norm.copy()
         self._history = np.full((min(maxiter, 128) + 1, width), np.nan)
+        self._set_limits()
 
     # What an algorithm calls -----------------------------------------------------------------------------------------
 
     @property
     def running(self) -> bool:
         """Whether any column is unfinished."""
-        return any(self._status[c] is None for c in self.active)
+        return self._remaining > 0
 
     @property
     def finished(self) -> bool:
-        """Whether none is."""
+        """Whether there is none."""
         return not self.running
 
     def multiply(self, x: Array, out: Array) -> None:
@@ -157,6 +136,7 @@ class Monitor:
         self._history[self.iteration, self.active] = norms
         if self.iteration == 0:
             self._largest = np.fmax(self._largest, norms)
+            self._set_limits()
             if keep_best:
                 self._best = BestIterate(self.vectors, x, norms)
         self.retire(~np.isfinite(norms), Status.NONFINITE, x)
@@ -183,10 +163,8 @@ class Monitor:
             Columns whose residual changed so much that old directions are worthless.
         """
         proposals = self.advance(norms, x)
-        doubtful = proposals if recompute is None else proposals | (recompute & self._unfinished_mask())
-        restart = np.zeros(len(self.active), dtype=bool)
-        if doubtful.any():
-            restart = self._confirm(proposals, doubtful, x, r)
+        doubtful = proposals if recompute is None else proposals | (recompute & self.unfinished)
+        restart = self._confirm(proposals, doubtful, x, r) if doubtful.any() else doubtful
         self._offer(x)
         if self.iteration >= self.maxiter:
             self._run_out(x, r)
@@ -205,7 +183,7 @@ class Monitor:
         self.advance(norms, x)
         self._current[columns] = True
         self.retire(norms <= self.tolerance[columns], Status.CONVERGED, x)
-        stalled: np.ndarray = ~(norms < 0.5 * self._refused[columns]) & self._unfinished_mask()
+        stalled: np.ndarray = ~(norms < 0.5 * self._refused[columns]) & self.unfinished
         self._stalls[columns] = np.where(stalled, self._stalls[columns] + 1, 0)
         self._refused[columns] = np.minimum(norms, self._refused[columns])
         self._offer(x)
@@ -225,37 +203,43 @@ class Monitor:
             self._history = np.concatenate([self._history, np.full_like(self._history, np.nan)])
         self._history[self.iteration, self.active] = norms
         self._current[self.active] = False
-        self._iterations[self.active[self._unfinished_mask()]] = self.iteration
-        finite = np.isfinite(norms)
-        self.retire(~finite, Status.NONFINITE, x)
-        self.retire(finite & (norms > GROWTH_LIMIT * self._largest[self.active]), Status.DIVERGED, x)
+        self._iterations[self.active[self.unfinished]] = self.iteration
+        if not (norms <= self._limit).all():  # not-a-number fails the comparison too
+            finite = np.isfinite(norms)
+            self.retire(~finite, Status.NONFINITE, x)
+            self.retire(finite & (norms > self._limit), Status.DIVERGED, x)
         if self._callback is not None and self._callback(self._progress(norms, x)):
             self.retire(np.ones(len(self.active), dtype=bool), Status.STOPPED, x)
         logger.debug("iteration %d: residual norms %s", self.iteration, norms)
-        floor = np.maximum(self.tolerance, self.eps * self.rhs_norm)
-        proposals: np.ndarray = (norms <= floor[self.active]) & self._unfinished_mask()
+        proposals: np.ndarray = (norms <= self._floor) & self.unfinished
         return proposals
 
     def retire(self, which: np.ndarray, status: Status, x: Array | None, reason: str = "") -> bool:
         """Finish the given columns of the working arrays with a status; return whether there were any."""
-        which = which & self._unfinished_mask()
+        which = which & self.unfinished
         if not which.any():
             return False
         positions = np.flatnonzero(which)
         columns = self.active[positions]
         for c in columns:
             self._status[c], self._reason[c] = status, reason
+        self.unfinished = self.unfinished & ~which
+        self._remaining -= len(columns)
         if x is not None and x is not self._x:
             self.vectors.put(self._x, columns, self.vectors.take(x, positions))
+        if status not in (Status.CONVERGED, Status.MAXITER):  # x may have moved since the last residual
+            self._current[columns] = False
         # At maxiter the last iterate of CG is the best in the energy norm, even while its residual rises.
         last = (Status.CONVERGED, Status.STOPPED, *((Status.MAXITER,) if self.self_adjoint else ()))
         if self._best is not None and status not in last:
-            replaced = self._best.restore(self._x, self._history[self.iteration, columns], columns)
-            self._current[replaced] = False
+            norms = np.nan if status is Status.NONFINITE else self._history[self.iteration, columns]
+            self._current[self._best.restore(self._x, norms, columns)] = False
         return True
 
     def reject_nonpositive(self, value: np.ndarray, name: str, x: Array) -> bool:
         """Finish columns whose quadratic form is not positive (INDEFINITE) or not finite; return whether any were."""
+        if ((value > 0.0) & (value < np.inf)).all():
+            return False
         bad = ~np.isfinite(value)
         rejected = self.retire(bad, Status.NONFINITE, x, f"{name} is not finite")
         return self.retire(~bad & (value <= 0.0), Status.INDEFINITE, x, f"{name} ≤ 0") or rejected
@@ -265,16 +249,17 @@ class Monitor:
 
         Costs four products, counted, if any of the columns asked about is unfinished, else none.
         """
-        which = which & self._unfinished_mask()
+        which = which & self.unfinished
         return bool(which.any()) and self.retire(which & least_squares_solved(self, x, r), Status.STAGNATED, x, REASON)
 
     def compact(self, *arrays: Any) -> tuple[Any, ...]:
         """Drop finished columns (the last axis) from the working arrays; the arrays themselves if none finished."""
-        keep = self._unfinished_mask()
-        if keep.all() or not keep.any():
+        if self._remaining in (0, len(self.active)):
             return arrays
-        positions = np.flatnonzero(keep)
+        positions = np.flatnonzero(self.unfinished)
         self.active = self.active[positions]
+        self.unfinished = self.unfinished[positions]
+        self._set_limits()
         self._b = self.vectors.take(self._b, positions)
         return tuple(
             np.ascontiguousarray(a[..., positions]) if isinstance(a, np.ndarray) else self.vectors.take(a, positions)
@@ -302,8 +287,10 @@ class Monitor:
 
     # Internals -------------------------------------------------------------------------------------------------------
 
-    def _unfinished_mask(self) -> np.ndarray:
-        return np.fromiter((self._status[c] is None for c in self.active), dtype=bool, count=len(self.active))
+    def _set_limits(self) -> None:
+        """Gather what every iteration compares with, for the working columns: once, and again when columns leave."""
+        self._floor = np.maximum(self.tolerance, self.eps * self.rhs_norm)[self.active]
+        self._limit = GROWTH_LIMIT * self._largest[self.active]
 
     def _column(self, c: int) -> Column:
         # An infinite b would make the tolerance infinite too.
@@ -351,20 +338,26 @@ class Monitor:
         self._current[columns] = True
         return norms
 
+    def _refresh(self, positions: np.ndarray, x: Array, r: Array) -> np.ndarray:
+        """Set r to the true residual in the columns at `positions`; return the norms."""
+        if len(positions) == len(self.active):
+            return self._residual(x, r)
+        true_r = self.vectors.take(r, positions)
+        norms = self._residual(self.vectors.take(x, positions), true_r, positions)
+        self.vectors.put(r, positions, true_r)
+        return norms
+
     def _confirm(self, proposals: np.ndarray, doubtful: np.ndarray, x: Array, r: Array) -> np.ndarray:
         """Recompute the residual of the doubtful columns; finish them or replace r. Return who must restart."""
         v = self.vectors
         positions = np.flatnonzero(doubtful)
-        whole = len(positions) == len(self.active)
-        old_r = r if whole else v.take(r, positions)
-        true_r = v.empty_like(old_r)
-        norms = self._residual(x if whole else v.take(x, positions), true_r, None if whole else positions)
-        drift = v.norm(true_r - old_r)
-        v.put(r, positions, true_r)
+        old_r = v.take(r, positions)
+        norms = self._refresh(positions, x, r)
+        old_r -= r if len(positions) == len(self.active) else v.take(r, positions)
+        drift = v.norm(old_r)
         columns = self.active[positions]
         self._history[self.iteration, columns] = norms
-        proposed = proposals[positions]
-        gained = norms < 0.5 * self._refused[columns]
+        proposed, gained = proposals[positions], norms < 0.5 * self._refused[columns]
         self._stalls[columns] = np.where(gained, 0, self._stalls[columns] + proposed)
         self._refused[columns] = np.where(proposed, np.fmin(norms, self._refused[columns]), self._refused[columns])
         self.retire(_spread(~np.isfinite(norms), doubtful), Status.NONFINITE, x)
@@ -381,13 +374,10 @@ class Monitor:
 
     def _run_out(self, x: Array, r: Array) -> None:
         """Judge the columns still running after the last allowed iteration by their true residual."""
-        stale = self._unfinished_mask() & ~self._current[self.active]
+        stale = self.unfinished & ~self._current[self.active]
         if stale.any():
-            positions = np.flatnonzero(stale)
-            true_r = self.vectors.empty_like(self.vectors.take(r, positions))
-            norms = self._residual(self.vectors.take(x, positions), true_r, positions)
-            self.vectors.put(r, positions, true_r)
-            self.retire(_spread(norms <= self.tolerance[self.active[positions]], stale), Status.CONVERGED, x)
+            norms = self._refresh(np.flatnonzero(stale), x, r)
+            self.retire(_spread(norms <= self.tolerance[self.active[stale]], stale), Status.CONVERGED, x)
         stuck = no_gain(self._history[: self.iteration + 1, self.active])
         self.retire_inconsistent(stuck, x, r)
         self.retire(np.ones(len(self.active), dtype=bool), Status.MAXITER, x)

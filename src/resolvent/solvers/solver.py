@@ -11,8 +11,9 @@ import numpy as np
 
 from ..operators import Array, LinearOperator, Props, StructureError, as_operator
 from ..operators.arrays import is_torch
-from .monitor import Callback, Monitor
+from .monitor import Monitor
 from .preconditioners.recipe import Recipe, build
+from .progress import Callback
 from .result import Column, Counts, Result, Timing
 from .scaling import safe_scale, within_range
 from .status import Status

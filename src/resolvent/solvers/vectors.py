@@ -79,9 +79,18 @@ class Vectors(abc.ABC):
     def put(self, x: Array, columns: np.ndarray, values: Array) -> None:
         """Write values into the given columns of x."""
 
+    def copy(self, x: Array, columns: np.ndarray, out: Array) -> None:
+        """Copy the given columns of x into the same columns of `out`."""
+        if len(columns) == x.shape[1]:
+            out[...] = x
+        else:
+            self.put(out, columns, self.take(x, columns))
+
     def clear(self, x: Array, columns: np.ndarray) -> None:
         """Set the given columns of x to zero, whatever they hold."""
-        if len(columns):
+        if len(columns) == x.shape[1]:
+            x[...] = 0.0
+        elif len(columns):
             zero = self.empty_like(self.take(x, columns))
             zero[...] = 0.0
             self.put(x, columns, zero)
@@ -89,6 +98,12 @@ class Vectors(abc.ABC):
 
 class NumpyVectors(Vectors):
     """Numba kernels, and BLAS for the products with a basis."""
+
+    def __init__(self) -> None:
+        # Here rather than at the top: numba is imported by the first solve, not by `import resolvent`.
+        from . import vector_kernels
+
+        self._kernels = vector_kernels
 
     def empty_like(self, x: Array) -> Array:
         """Return an uninitialised array like x."""
@@ -113,12 +128,10 @@ class NumpyVectors(Vectors):
 
     def dot(self, x: Array, y: Array) -> np.ndarray:
         """Return xᴴ y by column."""
-        from .vector_kernels import dot_many, dot_one
-
         if x.shape[1] == 1:
-            return np.asarray(dot_one(x.reshape(-1), y.reshape(-1))).reshape(1)
+            return np.asarray(self._kernels.dot_one(x.reshape(-1), y.reshape(-1))).reshape(1)
         out = np.empty(x.shape[1], dtype=x.dtype)
-        dot_many(x, y, out)
+        self._kernels.dot_many(x, y, out)
         return out
 
     def norm(self, x: Array) -> np.ndarray:
@@ -128,32 +141,26 @@ class NumpyVectors(Vectors):
 
     def axpy(self, alpha: np.ndarray, x: Array, y: Array) -> None:
         """Set y to y + alpha x."""
-        from .vector_kernels import axpy_many, axpy_one
-
         if x.shape[1] == 1:
-            axpy_one(_scalar(alpha, x), x.reshape(-1), y.reshape(-1))
+            self._kernels.axpy_one(_scalar(alpha, x), x.reshape(-1), y.reshape(-1))
         else:
-            axpy_many(np.asarray(alpha, dtype=x.dtype), x, y)
+            self._kernels.axpy_many(np.asarray(alpha, dtype=x.dtype), x, y)
 
     def aypx(self, beta: np.ndarray, x: Array, y: Array) -> None:
         """Set y to x + beta y."""
-        from .vector_kernels import aypx_many, aypx_one
-
         if x.shape[1] == 1:
-            aypx_one(_scalar(beta, x), x.reshape(-1), y.reshape(-1))
+            self._kernels.aypx_one(_scalar(beta, x), x.reshape(-1), y.reshape(-1))
         else:
-            aypx_many(np.asarray(beta, dtype=x.dtype), x, y)
+            self._kernels.aypx_many(np.asarray(beta, dtype=x.dtype), x, y)
 
     def step(self, alpha: np.ndarray, p: Array, q: Array, x: Array, r: Array) -> np.ndarray:
         """Set x to x + alpha p and r to r − alpha q; return ‖r‖₂ by column."""
-        from .vector_kernels import step_many, step_one
-
         if x.shape[1] == 1:
             flat = (a.reshape(-1) for a in (p, q, x, r))
-            out = np.asarray(step_one(_scalar(alpha, x), *flat)).reshape(1)
+            out = np.asarray(self._kernels.step_one(_scalar(alpha, x), *flat)).reshape(1)
         else:
             out = np.empty(x.shape[1], dtype=x.real.dtype)
-            step_many(np.asarray(alpha, dtype=x.dtype), p, q, x, r, out)
+            self._kernels.step_many(np.asarray(alpha, dtype=x.dtype), p, q, x, r, out)
         result: np.ndarray = np.sqrt(out)
         return result
 
@@ -176,7 +183,7 @@ class NumpyVectors(Vectors):
 
     def take(self, x: Array, columns: np.ndarray) -> Array:
         """Return a C-contiguous copy of the given columns."""
-        return np.ascontiguousarray(x[..., columns])
+        return np.take(x, columns, axis=-1)
 
     def put(self, x: Array, columns: np.ndarray, values: Array) -> None:
         """Write values into the given columns of x."""

@@ -39,9 +39,7 @@ class BandedCholesky(Analysis):
 
     def fits(self, matrix: sp.csr_array) -> bool:
         """Whether the matrix has the analysed pattern and dtype."""
-        return (
-            sp.issparse(matrix) and matrix.dtype == self._pattern.dtype and same_pattern(matrix, self._pattern)
-        )
+        return sp.issparse(matrix) and matrix.dtype == self._pattern.dtype and same_pattern(matrix, self._pattern)
 
     def factorise(self, matrix: sp.csr_array) -> Solve:
         """Factorise; raises SingularError where a pivot is not positive."""

@@ -64,7 +64,10 @@ class BiCGStab(Solver):
             )
             if fresh.any():
                 begin = np.flatnonzero(fresh)
-                v.put(shadow, begin, _shadow(v.take(r, begin), v.take(t, begin), failures[begin], v))
+                v.copy(r, begin, shadow)
+                if (fresh & (failures > 0)).any():  # r itself may just have failed as shadow
+                    weight = np.where(fresh & (failures > 0), v.norm(r) / v.norm(t), 0.0)
+                    v.axpy(np.where(np.isfinite(weight), weight, 0.0), t, shadow)
                 v.clear(p, begin)
                 v.clear(q, begin)
                 shadow_norm = v.norm(shadow)
@@ -99,15 +102,6 @@ class BiCGStab(Solver):
             fresh = lost | monitor.step(norms, x, r, recompute=lost)
             monitor.retire_inconsistent(failures > 2, x, r)
             monitor.retire(failures > 2, Status.BREAKDOWN, x, "ρ or ω vanished again after two new shadow vectors")
-
-
-def _shadow(r: Array, t: Array, failures: np.ndarray, v: Any) -> Array:
-    """Return new shadow vectors: r, and after a breakdown r + t ‖r‖/‖t‖, since r itself may just have failed."""
-    t_norm = v.norm(t)
-    weight = np.where((failures > 0) & (t_norm > 0.0) & np.isfinite(t_norm), v.norm(r) / t_norm, 0.0)
-    v.clear(t, np.flatnonzero(weight == 0.0))
-    v.aypx(weight, r, t)
-    return t
 
 
 def _reject(coefficient: np.ndarray, name: str, direction: Array, image: Array, x: Array, monitor: Monitor) -> bool:

@@ -38,11 +38,11 @@ def judge_curvature(
     stiffness : (k,) array
         With this quotient taken in.
     """
+    if (curvature > FLAT * monitor.eps * stiffness * length).all():
+        return False, np.fmax(stiffness, curvature / length)
     flat = (stiffness > 0.0) & (abs(curvature) <= FLAT * monitor.eps * stiffness * length)
-    finished = False
-    if (flat | ~(curvature > 0.0)).any():
-        reason = "a direction lies in the null space of A: the system is singular and inconsistent"
-        finished = monitor.retire(flat, Status.STAGNATED, x, reason)
-        finished |= monitor.retire_inconsistent(curvature == 0.0, x, r)  # b itself may lie in the null space
-        finished |= monitor.reject_nonpositive(curvature, "pᴴAp", x)
+    reason = "a direction lies in the null space of A: the system is singular and inconsistent"
+    finished = monitor.retire(flat, Status.STAGNATED, x, reason)
+    finished |= monitor.retire_inconsistent(curvature == 0.0, x, r)  # b itself may lie in the null space
+    finished |= monitor.reject_nonpositive(curvature, "pᴴAp", x)
     return finished, np.fmax(stiffness, curvature / length)

@@ -92,7 +92,7 @@ class FlexibleCG(Solver):
             if useless.any():
                 monitor.extra["fallbacks"] += int(useless.sum())
                 positions = np.flatnonzero(useless)
-                v.put(d, positions, v.take(r, positions))
+                v.copy(r, positions, d)
                 _conjugate(d, P, Q, np.where(useless, curvatures, np.inf), v)
                 slope, length = v.dot(d, r), v.norm(d)
             monitor.multiply(d, q)

@@ -70,16 +70,13 @@ class MINRES(Solver):
             )
             if restart.any():
                 begin = np.flatnonzero(restart)
-                u_begin = v.take(r, begin)
-                z_begin = monitor.precondition(u_begin, v.empty_like(u_begin))
-                square = np.ones(len(restart))
-                square[begin] = v.dot(u_begin, z_begin).real
-                if monitor.reject_nonpositive(square, "rᴴMr", x):
-                    continue
-                v.put(u, begin, u_begin)
-                v.put(z, begin, z_begin)
+                v.copy(r, begin, u)
                 for vector in (u_old, d, d_old):
                     v.clear(vector, begin)
+                z = monitor.precondition(u, z)
+                square = v.dot(u, z).real
+                if monitor.reject_nonpositive(square, "rᴴMr", x):
+                    continue
                 beta = np.sqrt(square[begin])
                 one, zero = np.ones(len(begin)), np.zeros(len(begin))
                 recurrence[:, begin] = beta, beta, -one, zero, zero, zero, one, one
@@ -115,9 +112,9 @@ class MINRES(Solver):
             near_solution = near <= limit * norm_A
             monitor.retire_inconsistent(near_solution, x, r)
             limit = np.where(near_solution, 0.1 * near / norm_A, limit)
-            lost = np.flatnonzero(~np.isfinite(step))
-            v.clear(d, lost)
-            step[lost] = 0.0
+            done = ~monitor.unfinished
+            v.clear(d, np.flatnonzero(done))
+            step[done] = 0.0
             # r₊ = s² r − s c φ u₊/β is r₊ = s² r − step u₊ in terms of the vector before division by β.
             v.assign(s**2, r, r)
             norms = v.step(step, d, u, x, r)

@@ -104,9 +104,7 @@ class LeastSquares:
             column[i], column[i + 1] = c * column[i] + s * column[i + 1], -np.conj(s) * column[i] + c * column[i + 1]
         diagonal = column[j]
         length = float(np.hypot(abs(diagonal), h_next))
-        if length == 0.0:
-            c, s = 1.0, 0.0
-        elif diagonal == 0.0:
+        if diagonal == 0.0:  # a column of zeros leaves the residual as it is
             c, s = 0.0, 1.0
         else:
             c, s = float(abs(diagonal)) / length, diagonal / abs(diagonal) * h_next / length

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from ...operators import LinearOperator
+from ...operators import LinearOperator, Props
 
 
 def host_diagonal(A: LinearOperator, method: str) -> np.ndarray:
-    """Return the diagonal of A as a numpy array, none of it zero, infinite or not-a-number.
+    """Return the diagonal of A as a numpy array, none of it zero, infinite or not-a-number, real where A = Aᴴ.
 
     Raises
     ------
@@ -17,6 +17,8 @@ def host_diagonal(A: LinearOperator, method: str) -> np.ndarray:
         Naming the first entry by which one cannot divide.
     """
     diagonal: np.ndarray = A.to_sparse().diagonal() if A._holds_torch() else A.diagonal()
+    if Props.SELF_ADJOINT in A.props and diagonal.dtype.kind == "c":
+        diagonal = diagonal.real.astype(diagonal.dtype)  # assembly may leave rounding in the imaginary part
     bad = np.flatnonzero(~np.isfinite(diagonal) | (diagonal == 0))
     if len(bad):
         raise ValueError(

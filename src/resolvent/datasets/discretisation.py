@@ -1,0 +1,95 @@
+"""Evidence, taken before the first chunk, that a family's discretisation is what its equation says.
+
+A small residual shows that a discrete problem was solved, not that it is the right one. The structure of the matrix is
+therefore checked, and the discretisation error of a few samples estimated on a grid twice as fine. Samples are
+independent draws, so the first ones are as random a subset as any.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import DiscretisationError
+from .family import LinearFamily, System
+from .methods import Method
+from .sample_arrays import first_sample
+from .seeding import sample_rng
+from .two_grid import refined, two_grid_error
+
+ESTIMATES = 4
+"""Samples whose discretisation error is estimated by default."""
+ESTIMATE_LIMIT = 70_000
+"""Unknowns of the finer grid up to which that is done unasked: about a second a sample."""
+
+
+def inspect_discretisation(
+    family: LinearFamily, seed: int, n: int, method: Method, estimates: int | None
+) -> dict[str, Any]:
+    """Check the matrix of the first sample and estimate the discretisation error of the first few.
+
+    Parameters
+    ----------
+    n : int
+        Samples of the set.
+    method : Method
+        Solves both grids of an estimate.
+    estimates : int, optional
+        Samples to estimate; by default `ESTIMATES`, or none if the finer grid has more than `ESTIMATE_LIMIT` unknowns.
+
+    Returns
+    -------
+    evidence : dict
+        ``checks`` (name, passed, detail of each), ``two_grid_errors`` (relative, of samples 0, 1, …) and ``note``.
+
+    Raises
+    ------
+    DiscretisationError
+        If a structural check fails.
+    """
+    index, inputs, system = first_sample(family, seed)
+    checks = [[str(name), bool(passed), str(detail)] for name, passed, detail in family.checks(inputs, system)]
+    failed = [f"{name} ({detail})" for name, passed, detail in checks if not passed]
+    if failed:
+        raise DiscretisationError(
+            f"the matrix that {family.name} assembles for sample {index} of seed {seed} is not what its equation "
+            f"gives: {'; '.join(failed)}. No sample was made: the family's assembly is wrong"
+        )
+    errors, note = _two_grid_errors(family, seed, n, system, method, estimates)
+    return {"checks": checks, "two_grid_errors": errors, "note": note}
+
+
+def _two_grid_errors(
+    family: LinearFamily, seed: int, n: int, system: System, method: Method, estimates: int | None
+) -> tuple[list[float], str]:
+    if estimates is None:
+        finer = system.A.shape[0] * 2 ** len(family.axes())
+        if finer > ESTIMATE_LIMIT:
+            return [], f"not estimated: the finer grid has about {finer} unknowns; pass two_grid= to do it all the same"
+        estimates = ESTIMATES
+    if estimates == 0:
+        return [], "not estimated, as asked"
+    try:
+        refined(family)
+    except (ValueError, TypeError) as error:
+        return [], f"not estimated: {family.name} cannot be refined ({error})"
+
+    def solve(one: System) -> np.ndarray:
+        return np.asarray(method.start()([one])[0].x)
+
+    indices = range(min(estimates, n))
+    try:
+        errors = [two_grid_error(family, sample_rng(seed, family.family_id, i), solve=solve) for i in indices]
+    except ValueError as error:
+        return [], f"not estimated: {error}"
+    return errors, f"‖u_h − u_h/2‖/‖u_h/2‖ of samples 0 to {len(errors) - 1}"
+
+
+def describe_evidence(evidence: dict[str, Any]) -> dict[str, str]:
+    """Return lines about the evidence, for printing."""
+    checks = evidence["checks"]
+    passed = ", ".join(name for name, ok, _ in checks if ok) or "none"
+    errors = evidence["two_grid_errors"]
+    estimate = f"{np.median(errors):.2e} (median), {max(errors):.2e} (largest): {evidence['note']}" if errors else ""
+    return {"checks passed": passed, "two-grid error": estimate or evidence["note"]}

@@ -1,0 +1,144 @@
+"""`resolvent generate`: options, the certificate table, resuming, refusing, and Ctrl-C."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from resolvent import datasets
+
+from .conftest import interrupt_when
+
+
+def generate(run, out, *options, n=6, resolution=8):
+    return run("generate", "darcy", "--n", n, "--resolution", resolution, "--chunk", 2, "--out", out, *options)
+
+
+def test_certificate_table(run, tmp_path):
+    out = tmp_path / "d.h5"
+    result = generate(run, out)
+    assert result.exit_code == 0, result.output
+    with datasets.open(out) as dataset:
+        rho = dataset.certificates["rho_float64"]
+        assert f"worst {rho.max():.2e}, median {np.median(rho):.2e}, tolerance 1.0e-08" in result.stdout
+        assert dataset.content_sha256 in result.stdout
+    assert "6 of 6, 0 failed" in result.stdout and "iterations  median" in result.stdout
+    assert re.search(r"cost +draw \d+ %.*solve \d+ %", result.stdout)
+    assert str(out) in result.stdout and "samples/s" in result.stdout
+
+
+def test_options_reach_the_dataset(run, tmp_path):
+    out = tmp_path / "deep" / "d.h5"
+    options = ["--grid", "vertex", "--preset", "skr", "--option", "source=grf", "--seed", 5, "--rtol", 1e-6]
+    result = generate(run, out, *options, "--solver", "cg+ssor", "--dtype", "float32", "--on-failure", "flag")
+    assert result.exit_code == 0, result.output
+    assert "in float32  residual worst" in result.stdout
+    with datasets.open(out) as dataset:
+        config = dataset.config
+    assert config["family"] == {
+        "family": "darcy2d",
+        "resolution": 8,
+        "grid": "vertex",
+        "coefficient": "skr",
+        "source": "grf",
+    }
+    assert config["seed"] == 5 and config["rtol"] == 1e-6 and config["chunk"] == 2
+    assert config["solver"] == "cg+ssor" and config["dtype"] == "float32"
+
+
+def test_default_file_is_named_after_the_family(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("generate", "darcy", "-n", 2, "-r", 8).exit_code == 0
+    assert (tmp_path / "darcy.h5").is_file()
+
+
+def test_workers_do_not_change_the_content(run, tmp_path):
+    one, two = (generate(run, tmp_path / f"{w}.h5", "--workers", w).stdout for w in (1, 2))
+    checksum = re.compile(r"SHA-256 ([0-9a-f]{64})")
+    assert checksum.findall(one) == checksum.findall(two) != []
+
+
+def test_same_command_again_finds_all_samples_and_a_larger_n_extends(run, tmp_path):
+    out = tmp_path / "d.h5"
+    generate(run, out)
+    before = out.read_bytes()
+    again = generate(run, out)
+    assert again.exit_code == 0 and "were there already" in again.stdout
+    assert out.read_bytes() == before
+    more = generate(run, out, n=8)
+    assert more.exit_code == 0 and "2 made" in more.stdout and "resuming: 6 of 8" in more.stderr
+
+
+def test_other_configuration_is_refused_with_the_difference(run, refused, tmp_path):
+    out = tmp_path / "d.h5"
+    generate(run, out)
+    before = out.read_bytes()
+    message = refused(
+        2, "another configuration|--overwrite", "generate", "darcy", "-n", 6, "-r", 16, "--seed", 9, "--chunk", 2,
+        "--option", "source=grf", "--out", out,
+    )  # fmt: skip
+    rows = {tuple(line.split()) for line in message.splitlines()}
+    assert {("--resolution", "8", "16"), ("--seed", "0", "9"), ("source", "one", "grf")} <= rows
+    assert ("option", "there", "requested") in rows
+    assert out.read_bytes() == before
+    replaced = generate(run, out, "--seed", 9, "--overwrite")
+    assert replaced.exit_code == 0 and datasets.open(out).config["seed"] == 9
+
+
+def test_uncertified_sample_is_1_and_names_it(refused, tmp_path):
+    refused(
+        1, "sample 0|seed 0|not certified|--on-failure flag|--solver", "generate", "darcy", "-n", 2, "-r", 8, "--rtol",
+        1e-17, "--out", tmp_path / "d.h5",
+    )  # fmt: skip
+
+
+def test_flagged_samples_are_counted(run, tmp_path):
+    result = generate(run, tmp_path / "d.h5", "--rtol", 1e-17, "--on-failure", "flag")
+    assert result.exit_code == 0 and "0 of 6, 6 failed" in result.stdout
+
+
+def journal_of(out):
+    path = out.with_name(out.name + ".parts") / "journal.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_says_how_to_resume_and_the_same_command_resumes(run, start, tmp_path, workers):
+    out = tmp_path / "d e.h5"  # a name that a shell must have in quotes
+    options = ["darcy", "--n", 640, "--resolution", 48, "--chunk", 16, "--workers", workers, "--out", out.name]
+    process = start("generate", *options, cwd=tmp_path)
+    code, output, messages = interrupt_when(process, lambda: journal_of(out) >= 2)
+    assert code == 130, (output, messages)
+    assert output == "" and "Traceback" not in messages
+    done = int(re.search(r"interrupted: (\d+) of 640 samples are on disk", messages)[1])
+    assert 32 <= done < 640 and done % 16 == 0
+    command = re.search(r"hint: resume with: (.*)", messages)[1]
+    assert command.endswith(f"generate darcy --n 640 --resolution 48 --chunk 16 --workers {workers} --out 'd e.h5'")
+    assert not out.exists()
+
+    manifest = json.loads((tmp_path / "d e.h5.parts" / "manifest.json").read_text())
+    assert manifest["n"] == 640
+    if workers == 1:
+        process = start("generate", *options, cwd=tmp_path)
+        output, messages = process.communicate(timeout=120)
+        assert process.returncode == 0, messages
+        assert f"resuming: {done} of 640 samples are there" in messages
+        assert f"{640 - done} made" in output and "640 of 640, 0 failed" in output
+
+
+def test_ctrl_c_before_the_first_chunk_leaves_nothing(start, tmp_path):
+    out = tmp_path / "d.h5"
+    options = ["darcy", "--n", 100_000, "--resolution", 64, "--chunk", 50_000, "--out", out]
+    process = start("generate", *options, cwd=tmp_path)
+    folder = out.with_name("d.h5.parts")
+    code, _, messages = interrupt_when(process, lambda: any(folder.glob("*.npy.*.tmp")))
+    assert code == 130 and "interrupted: no chunk" in messages and "start again with: " in messages
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_in_use_is_refused(run, refused, tmp_path, monkeypatch):
+    from resolvent.datasets.workspace import Workspace
+
+    with Workspace(tmp_path / "d.h5"):
+        refused(2, "another process", "generate", "darcy", "-n", 2, "-r", 8, "--out", tmp_path / "d.h5")
