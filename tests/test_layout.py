@@ -234,7 +234,7 @@ def test_import_resolvent_is_light(run_python):
 
 
 def test_every_module_can_be_imported(run_python):
-    """The doctest collector skips files that cannot be imported, so a broken import has to be found here."""
+    """A file that no test imports would hide a broken import until somebody needs it."""
     names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in FILES]
     names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
     code = f"""

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"  # first: parts of the package record it
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from . import datasets, operators, solvers
-from .operators import SPD, LinearOperator, Props, StructureError, as_operator, check_operator, detect_props
-from .solvers import (
-    ConvergenceError,
-    Result,
-    Status,
-    bicgstab,
-    cg,
-    choose,
-    gmres,
-    minres,
-    solve,
-    spsolve,
-)
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import datasets, operators, solvers
+    from .operators import SPD, LinearOperator, Props, StructureError, as_operator, check_operator, detect_props
+    from .solvers import (
+        ConvergenceError,
+        Result,
+        Status,
+        bicgstab,
+        cg,
+        check_solver,
+        choose,
+        gmres,
+        minres,
+        solve,
+        spsolve,
+    )
 
 __all__ = [
     "SPD",
@@ -32,6 +37,7 @@ __all__ = [
     "bicgstab",
     "cg",
     "check_operator",
+    "check_solver",
     "choose",
     "datasets",
     "detect_props",
@@ -42,3 +48,21 @@ __all__ = [
     "solvers",
     "spsolve",
 ]
+
+_PARTS = ("operators", "solvers", "datasets")
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first asked for, so that `resolvent --help` and `import resolvent` do not wait for scipy and h5py.
+    if name in _PARTS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in __all__:
+        for part in ("operators", "solvers"):
+            module = importlib.import_module(f"{__name__}.{part}")
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -230,3 +230,10 @@ def test_cache_of_workers_is_looked_at(tmp_path, monkeypatch):
 def test_option_values():
     pairs = ["a=1", "b=1e-3", "c=word", "d=true", "e=(0.5, 2)", "f-g=none", "h="]
     assert parse_options(pairs) == {"a": 1, "b": 1e-3, "c": "word", "d": True, "e": (0.5, 2), "f_g": None, "h": ""}
+
+
+def test_a_terminal_without_mathematical_signs_is_no_error(start, matrices, tmp_path):
+    process = start("solve", matrices / "A.mtx", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    output, messages = process.communicate(timeout=120)
+    assert process.returncode == 0, messages
+    assert "residual" in output and "?b?" in output

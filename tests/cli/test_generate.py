@@ -106,25 +106,25 @@ def journal_of(out):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_says_how_to_resume_and_the_same_command_resumes(run, start, tmp_path, workers):
     out = tmp_path / "d e.h5"  # a name that a shell must have in quotes
-    options = ["darcy", "--n", 640, "--resolution", 48, "--chunk", 16, "--workers", workers, "--out", out.name]
+    options = ["darcy", "--n", 400, "--resolution", 48, "--chunk", 16, "--workers", workers, "--out", out.name]
     process = start("generate", *options, cwd=tmp_path)
     code, output, messages = interrupt_when(process, lambda: journal_of(out) >= 2)
     assert code == 130, (output, messages)
     assert output == "" and "Traceback" not in messages
-    done = int(re.search(r"interrupted: (\d+) of 640 samples are on disk", messages)[1])
-    assert 32 <= done < 640 and done % 16 == 0
+    done = int(re.search(r"interrupted: (\d+) of 400 samples are on disk", messages)[1])
+    assert 32 <= done < 400 and done % 16 == 0
     command = re.search(r"hint: resume with: (.*)", messages)[1]
-    assert command.endswith(f"generate darcy --n 640 --resolution 48 --chunk 16 --workers {workers} --out 'd e.h5'")
+    assert command.endswith(f"generate darcy --n 400 --resolution 48 --chunk 16 --workers {workers} --out 'd e.h5'")
     assert not out.exists()
 
     manifest = json.loads((tmp_path / "d e.h5.parts" / "manifest.json").read_text())
-    assert manifest["n"] == 640
+    assert manifest["n"] == 400
     if workers == 1:
         process = start("generate", *options, cwd=tmp_path)
         output, messages = process.communicate(timeout=120)
         assert process.returncode == 0, messages
-        assert f"resuming: {done} of 640 samples are there" in messages
-        assert f"{640 - done} made" in output and "640 of 640, 0 failed" in output
+        assert f"resuming: {done} of 400 samples are there" in messages
+        assert f"{400 - done} made" in output and "400 of 400, 0 failed" in output
 
 
 def test_ctrl_c_before_the_first_chunk_leaves_nothing(start, tmp_path):

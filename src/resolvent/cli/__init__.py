@@ -5,6 +5,9 @@ What a command needs is imported when it runs, so that ``resolvent --help`` answ
 
 from __future__ import annotations
 
+import io
+import sys
+
 from .app import app
 
 __all__ = ["app", "main"]
@@ -12,4 +15,7 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line and exit with its status: 0 success, 1 a result that is not good, 2 bad input."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ‖ and ∇ shows question marks instead of failing
     app()

@@ -23,13 +23,14 @@ SAFETY = 0.5
 """Solvers are asked for this fraction of the accepted residual. The certificate sums the residual anew, in another
 order than the solver, so a solver that stops exactly at the tolerance would now and then miss it by rounding."""
 
-PLANE_DIRECT_LIMIT = 20_000
-"""Unknowns of a definite 2-D problem up to which `auto` factorises. On one core, sparse LU with a repeated ordering and
-conjugate gradients with AMG (set-up included) take equally long near 128 × 128 unknowns; LU is faster below."""
+PLANE_DIRECT_LIMIT = 25_000
+"""Unknowns of a definite 2-D problem up to which `auto` factorises. Measured on one core with lognormal coefficients:
+sparse LU with a repeated ordering takes 31 ms at 128² and 179 ms at 192², conjugate gradients with AMG, set-up
+included, 55 and 106 ms."""
 
 SPACE_SSOR_LIMIT = 300_000
-"""Unknowns of a definite 3-D problem up to which `auto` prefers SSOR: the set-up of AMG takes longer than the
-iterations it saves, three times as long at 64³ for a mild coefficient and equally long for a contrast of 10²."""
+"""Unknowns of a definite 3-D problem up to which `auto` prefers SSOR: the set-up of AMG costs more than the iterations
+it saves, three times as much at 32³ and not quite twice as much at 64³ (measured likewise)."""
 
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 

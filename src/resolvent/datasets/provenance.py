@@ -74,7 +74,8 @@ def versions() -> dict[str, Any]:
         "commit": commit(),
         "python": platform.python_version(),
         "libraries": found,
-        "blas": [pool for pool in pools if pool.get("user_api") == "blas"],
+        # Sorted: threadpoolctl lists libraries in the order in which they were loaded.
+        "blas": sorted((pool for pool in pools if pool.get("user_api") == "blas"), key=str),
     }
 
 
