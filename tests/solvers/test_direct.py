@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -156,3 +159,18 @@ def test_changed_values_are_noticed_by_version() -> None:
     first = prepared.solve(np.ones(25)).x
     A.update(A=2.0 * poisson(5))
     assert np.allclose(prepared.solve(np.ones(25)).x, first / 2.0)
+
+
+@pytest.mark.parametrize("ordering", ["band", "symmetric", "column"])
+def test_factors_are_freed_as_soon_as_they_are_replaced(ordering: str) -> None:
+    """A reference cycle would keep factors of many matrices until the cyclic collector runs."""
+    prepared = Direct(ordering=ordering).prepare(Sparse(poisson(5), props=SPD))
+    prepared.solve(np.ones(25) + 1j)
+    state = weakref.ref(prepared._state)
+    solve = weakref.ref(prepared._state._solve.args[0])
+    gc.disable()
+    try:
+        prepared.update(Sparse(poisson(5, 1), props=SPD))
+        assert state() is None and solve() is None
+    finally:
+        gc.enable()

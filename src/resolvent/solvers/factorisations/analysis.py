@@ -12,6 +12,13 @@ Solve = Callable[[np.ndarray, str], np.ndarray]
 """Takes an (n, k) array and ``"N"`` for A⁻¹ or ``"H"`` for A⁻ᴴ; returns an (n, k) array."""
 
 
+def by_parts(solve: Solve, r: np.ndarray, trans: str, *, complex_factors: bool) -> np.ndarray:
+    """Apply `solve` to r, to its real and imaginary parts where real factors meet a complex r."""
+    if complex_factors or r.dtype.kind != "c":
+        return solve(r, trans)
+    return solve(r.real, trans) + 1j * solve(r.imag, trans)
+
+
 class SingularError(ArithmeticError):
     """The factorisation met a pivot that is zero, or not positive where it must be."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
 from ...operators.sparse import same_pattern
-from .analysis import Analysis, SingularError, Solve
+from .analysis import Analysis, SingularError, Solve, by_parts
 from .sparse_lu import SparseLU
 
 WIDEST = 160
@@ -52,12 +54,9 @@ class BandedCholesky(Analysis):
             raise SingularError(f"the matrix is not positive definite (pivot {info})")
 
         def solve(r: np.ndarray, trans: str) -> np.ndarray:
-            if factor.dtype.kind != "c" and r.dtype.kind == "c":
-                return solve(r.real, trans) + 1j * solve(r.imag, trans)
-            x: np.ndarray = pbtrs(factor, r, lower=1)[0]
-            return np.ascontiguousarray(x)
+            return np.ascontiguousarray(pbtrs(factor, r, lower=1)[0])
 
-        return solve
+        return partial(by_parts, solve, complex_factors=factor.dtype.kind == "c")
 
     def fallback(self) -> Analysis:
         """Return the sparse LU factorisation, which needs no definiteness."""

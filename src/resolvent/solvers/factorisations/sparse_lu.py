@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from ...operators.sparse import same_pattern
-from .analysis import Analysis, SingularError, Solve
+from .analysis import Analysis, SingularError, Solve, by_parts
 
 _ORDERING = {True: "MMD_AT_PLUS_A", False: "COLAMD"}
 
@@ -49,14 +50,12 @@ class SparseLU(Analysis):
         dtype = matrix.dtype
 
         def solve(r: np.ndarray, trans: str) -> np.ndarray:
-            if dtype.kind != "c" and r.dtype.kind == "c":
-                return solve(r.real, trans) + 1j * solve(r.imag, trans)
             into, out_of = (rows, columns) if trans == "N" else (columns, rows)
             x = np.empty(r.shape, dtype=r.dtype)
             x[out_of] = lu.solve(np.ascontiguousarray(r[into], dtype=dtype), trans)
             return x
 
-        return solve
+        return partial(by_parts, solve, complex_factors=dtype.kind == "c")
 
     def _factors(self, matrix: sp.csr_array) -> tuple[spla.SuperLU, Any, Any]:
         """Return L and U, and the row and column permutations to solve with them."""

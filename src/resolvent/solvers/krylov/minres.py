@@ -12,6 +12,12 @@ from ..monitor import Monitor
 from ..solver import Solver, refuse_not_self_adjoint, refuse_variable
 from ..status import Status
 
+LONG = 1e8
+"""After a step of this ‖A‖‖step‖/‖r‖ the recurrence's residual is compared with the true one."""
+
+NULL_VECTOR = "the next step is along a null vector: A is singular up to rounding"
+OUT_OF_REACH = "A is so small on what is left of the residual that rounding would hide the tolerance"
+
 NEAR_SOLUTION = 1e-7
 """‖A r‖ ≤ this ‖A‖‖r‖ by the recurrence raises the suspicion that r is the residual of a least-squares solution."""
 
@@ -28,7 +34,7 @@ class MINRES(Solver):
     The recurrence knows the residual only in the M-norm. The residual vector itself is therefore carried along, for
     one vector and two vector operations, so that every iteration is judged by ‖b − A x‖₂ without a further product.
 
-    Storage: 6 vectors besides x and b, 7 with a preconditioner. Each iteration: one product with A, one with M, three
+    Storage: 6 vectors besides x and b, 7 with a preconditioner. Each iteration: one product with A, one with M, four
     inner products and eight vector updates.
 
     Do not use it for a positive definite A, where CG takes about as many iterations at half the storage, nor for a
@@ -61,12 +67,15 @@ class MINRES(Solver):
         v, k = monitor.vectors, b.shape[1]
         r, u, u_old, d, d_old, q = (v.empty_like(b) for _ in range(6))
         z = u if monitor.M is None else v.empty_like(b)
-        monitor.start(x, r)
+        r_norm = monitor.start(x, r)
         recurrence, restart = np.zeros((8, k)), np.ones(k, dtype=bool)
-        norm_A, limit, breakdowns = np.zeros(k), np.full(k, NEAR_SOLUTION), np.zeros(k, dtype=int)
+        norm_A, spread = np.zeros((2, k))  # lower bounds: of the norm of A in that of M, and of ‖A‖₂
+        limit, breakdowns = np.full(k, NEAR_SOLUTION), np.zeros(k, dtype=int)
         while monitor.running:
-            x, r, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, limit, breakdowns = monitor.compact(
-                x, r, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, limit, breakdowns
+            x, r, r_norm, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, spread, limit, breakdowns = (
+                monitor.compact(
+                    x, r, r_norm, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, spread, limit, breakdowns
+                )
             )
             if restart.any():
                 begin = np.flatnonzero(restart)
@@ -88,6 +97,8 @@ class MINRES(Solver):
             else:
                 v.assign(1.0 / beta, z, z)
             monitor.multiply(z, q)
+            if restart.any():
+                spread = np.fmax(spread, v.norm(q) / v.norm(z))
             alpha = v.dot(z, q).real
             v.aypx(-beta, q, u_old)
             v.axpy(-alpha, u, u_old)
@@ -109,16 +120,22 @@ class MINRES(Solver):
             flat = gamma <= 10.0 * monitor.eps * norm_A  # A maps the new direction to zero: no step along it
             c, s = np.where(flat, 0.0, gamma_bar / gamma), np.where(flat, 1.0, beta / gamma)
             step = np.where(flat, 0.0, c * phi / gamma)
+            # ‖A‖‖step‖/‖r‖, at most the condition number: rounding makes the residual wrong by ε times that.
+            reach = (norm_A if monitor.M is None else spread) * abs(step) * v.norm(d) / r_norm
+            monitor.retire(monitor.eps * reach > 1.0, Status.STAGNATED, x, NULL_VECTOR)
+            # What is left of r lies where A is so small that x would have to grow until rounding hides the tolerance.
+            hopeless = near * monitor.tolerance[monitor.active] <= 0.01 * monitor.eps * norm_A * r_norm
             near_solution = near <= limit * norm_A
             monitor.retire_inconsistent(near_solution, x, r)
+            monitor.retire(hopeless, Status.STAGNATED, x, OUT_OF_REACH)
             limit = np.where(near_solution, 0.1 * near / norm_A, limit)
             done = ~monitor.unfinished
             v.clear(d, np.flatnonzero(done))
             step[done] = 0.0
             # r₊ = s² r − s c φ u₊/β is r₊ = s² r − step u₊ in terms of the vector before division by β.
             v.assign(s**2, r, r)
-            norms = v.step(step, d, u, x, r)
-            restart = invariant | monitor.step(norms, x, r, recompute=invariant)
+            r_norm = v.step(step, d, u, x, r)
+            restart = invariant | monitor.step(r_norm, x, r, recompute=invariant | (reach > LONG))
             breakdowns = breakdowns + invariant
             monitor.retire_inconsistent(breakdowns >= 2, x, r)
             monitor.retire(breakdowns >= 2, Status.BREAKDOWN, x, "the Krylov space holds no solution")
