@@ -69,14 +69,14 @@ class MINRES(Solver):
         z = u if monitor.M is None else v.empty_like(b)
         r_norm = monitor.start(x, r)
         recurrence, restart = np.zeros((8, k)), np.ones(k, dtype=bool)
-        norm_A, spread = np.zeros((2, k))  # lower bounds: of the norm of A in that of M, and of ‖A‖₂
-        limit, breakdowns = np.full(k, NEAR_SOLUTION), np.zeros(k, dtype=int)
+        # What survives a restart: lower bounds of the norm of A in that of M and of ‖A‖₂, the level at which to
+        # suspect a least-squares solution, and the residual at the last breakdown.
+        memory = np.stack((np.zeros(k), np.zeros(k), np.full(k, NEAR_SOLUTION), np.full(k, np.inf)))
         while monitor.running:
-            x, r, r_norm, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, spread, limit, breakdowns = (
-                monitor.compact(
-                    x, r, r_norm, u, u_old, z, d, d_old, q, recurrence, restart, norm_A, spread, limit, breakdowns
-                )
+            x, r, r_norm, u, u_old, z, d, d_old, q, recurrence, restart, memory = monitor.compact(
+                x, r, r_norm, u, u_old, z, d, d_old, q, recurrence, restart, memory
             )
+            norm_A, spread, limit, failed_norm = memory
             if restart.any():
                 begin = np.flatnonzero(restart)
                 v.copy(r, begin, u)
@@ -125,6 +125,7 @@ class MINRES(Solver):
             monitor.retire(monitor.eps * reach > 1.0, Status.STAGNATED, x, NULL_VECTOR)
             # What is left of r lies where A is so small that x would have to grow until rounding hides the tolerance.
             hopeless = near * monitor.tolerance[monitor.active] <= 0.01 * monitor.eps * norm_A * r_norm
+            hopeless &= near <= 0.1 * NEAR_SOLUTION * norm_A
             near_solution = near <= limit * norm_A
             monitor.retire_inconsistent(near_solution, x, r)
             monitor.retire(hopeless, Status.STAGNATED, x, OUT_OF_REACH)
@@ -136,7 +137,11 @@ class MINRES(Solver):
             v.assign(s**2, r, r)
             r_norm = v.step(step, d, u, x, r)
             restart = invariant | monitor.step(r_norm, x, r, recompute=invariant | (reach > LONG))
-            breakdowns = breakdowns + invariant
-            monitor.retire_inconsistent(breakdowns >= 2, x, r)
-            monitor.retire(breakdowns >= 2, Status.BREAKDOWN, x, "the Krylov space holds no solution")
+            if invariant.any():  # a second time without gain is a failure
+                r_norm = v.norm(r)
+                failed = invariant & ~(r_norm < 0.5 * failed_norm)
+                failed_norm = np.where(invariant, r_norm, failed_norm)
+                monitor.retire_inconsistent(failed, x, r)
+                monitor.retire(failed, Status.BREAKDOWN, x, "the Krylov space holds no solution")
             recurrence = np.stack((beta, s * phi, c, s, delta_bar, epsilon, gamma, gamma_old))
+            memory = np.stack((norm_A, spread, limit, failed_norm))
