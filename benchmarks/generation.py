@@ -6,8 +6,9 @@ system, so that a change of the machine's speed hits all of them. Printed are sa
 systems) and the ratio to the best competitor.
 
     python benchmarks/generation.py [--quick] [--coefficient fno_lognormal] [--sizes 64 128 256] [--repeats 9]
+    python benchmarks/generation.py --family darcy3d --sizes 16 24 32
 
-Writes benchmarks/results/generation[-quick].json and .png. Needs petsc4py for the PETSc rows; they are left out, and
+Writes benchmarks/results/generation[-darcy3d][-quick].json and .png. Needs petsc4py for the PETSc rows; they are left out, and
 said to be, without it.
 """
 
@@ -36,7 +37,7 @@ import resolvent
 from resolvent.datasets import families
 from resolvent.datasets.methods import decide
 from resolvent.datasets.seeding import sample_rng
-from resolvent.solvers import AMG, CG, Direct
+from resolvent.solvers import AMG, CG, SSOR, Direct
 
 RESULTS = Path(__file__).parent / "results"
 RTOL = 1e-8
@@ -124,8 +125,10 @@ def methods(family: Any) -> dict[str, Solve]:
     """Return the ladder of methods, ours first."""
     chosen = decide("auto", RTOL, family, seed=0)
     ladder: dict[str, Solve] = {
-        "resolvent direct, ordering reused": ours(Direct(rtol=RTOL / 2)),
+        "resolvent Direct, updated": ours(Direct(rtol=RTOL / 2)),
+        "resolvent Direct, no band Cholesky": ours(Direct(rtol=RTOL / 2, ordering="symmetric")),
         "resolvent CG + AMG (Ruge-Stüben)": ours(CG(rtol=RTOL / 2), AMG()),
+        "resolvent CG + SSOR": ours(CG(rtol=RTOL / 2), SSOR()),
         "SciPy SuperLU, default (COLAMD)": superlu(),
         "SciPy SuperLU, symmetric mode": superlu(**SYMMETRIC),
         "pyamg CG + Ruge-Stüben": pyamg_cg(pyamg.ruge_stuben_solver),
@@ -182,11 +185,11 @@ def measure(family: Any, repeats: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def report(size: int, rows: dict[str, dict[str, Any]]) -> None:
+def report(size: int, dim: int, rows: dict[str, dict[str, Any]]) -> None:
     """Print one table; the ratio is to the best method that is not ours."""
     rivals = [r["seconds_median"] for name, r in rows.items() if not name.startswith("resolvent") and r["certified"]]
     best = min(rivals)
-    print(f"\n{size} x {size}, {size * size} unknowns, rtol {RTOL:g}")
+    print(f"\n{' x '.join([str(size)] * dim)}, {size**dim} unknowns, rtol {RTOL:g}")
     print(
         f"{'method':38}{'samples/s':>10}{'ms median':>11}{'min':>9}{'max':>9}{'residual':>10}{'speed / best rival':>20}"
     )
@@ -217,7 +220,7 @@ def machine() -> dict[str, str]:
     }
 
 
-def plot(results: dict[int, dict[str, dict[str, Any]]], path: Path) -> None:
+def plot(results: dict[int, dict[str, dict[str, Any]]], dim: int, path: Path) -> None:
     """Draw certified samples per second against grid size, one line a method."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -231,7 +234,7 @@ def plot(results: dict[int, dict[str, dict[str, Any]]], path: Path) -> None:
         rate = [results[size][name]["samples_per_second"] for size in sizes]
         style = {"linewidth": 2.5, "marker": "o"} if own else {"linewidth": 1.2, "marker": ".", "linestyle": "--"}
         axes.loglog(sizes, rate, label=name, **style)
-    axes.set_xticks(sizes, [f"{size}²" for size in sizes])
+    axes.set_xticks(sizes, [f"{size}{'²' if dim == 2 else '³'}" for size in sizes])
     axes.minorticks_off()
     axes.set_xlabel("grid")
     axes.set_ylabel("certified samples per second (one thread)")
@@ -245,6 +248,7 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="64² and 128² with few repeats, under half a minute")
+    parser.add_argument("--family", default="darcy2d", choices=["darcy2d", "darcy3d"])
     parser.add_argument("--coefficient", default="lognormal_unit", help="law of the coefficient")
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--repeats", type=int)
@@ -259,17 +263,26 @@ def main() -> int:
     with threadpool_limits(1):
         numba.set_num_threads(1)
         for size in sizes:
-            family = families.get("darcy2d", resolution=size, coefficient=arguments.coefficient)
+            family = families.get(arguments.family, resolution=size, coefficient=arguments.coefficient)
             results[size] = measure(family, repeats)
-            report(size, results[size])
-    name = "generation-quick" if arguments.quick else "generation"
+            report(size, family.dim, results[size])
+    name = "generation" + ("-darcy3d" if arguments.family == "darcy3d" else "") + ("-quick" if arguments.quick else "")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(
-        json.dumps({"machine": about, "rtol": RTOL, "coefficient": arguments.coefficient, "results": results}, indent=1)
+        json.dumps(
+            {
+                "machine": about,
+                "rtol": RTOL,
+                "family": arguments.family,
+                "coefficient": arguments.coefficient,
+                "results": results,
+            },
+            indent=1,
+        )
         + "\n",
         encoding="utf-8",
     )
-    plot(results, RESULTS / f"{name}.png")
+    plot(results, family.dim, RESULTS / f"{name}.png")
     print(f"\nwritten: {RESULTS / name}.json and .png")
     return 0
 

@@ -11,6 +11,11 @@ import hypothesis
 import numpy as np
 import pytest
 
+# pytest imports readline, which sets these two, and the workers of pytest-xdist inherit them: what a command prints
+# would depend on how the tests are run.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 # Before anything initialises MPI: MPI_Init writes into the environment of this process, and an mpiexec started
 # with what it wrote takes itself for a part of the job that is already running.
 ENVIRONMENT = dict(os.environ)

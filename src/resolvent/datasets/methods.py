@@ -25,8 +25,8 @@ order than the solver, so a solver that stops exactly at the tolerance would now
 
 PLANE_DIRECT_LIMIT = 25_000
 """Unknowns of a definite 2-D problem up to which `auto` factorises. Measured on one core with lognormal coefficients:
-sparse LU with a repeated ordering takes 31 ms at 128² and 179 ms at 192², conjugate gradients with AMG, set-up
-included, 55 and 106 ms."""
+a factorisation with a repeated analysis takes half as long as conjugate gradients with AMG, set-up included, at 128²,
+and half as long again at 256² (`benchmarks/generation.py`)."""
 
 SPACE_SSOR_LIMIT = 300_000
 """Unknowns of a definite 3-D problem up to which `auto` prefers SSOR: the set-up of AMG costs more than the iterations
@@ -174,7 +174,7 @@ def _rule(system: System, dimension: int) -> tuple[str, str]:
     if Props.POSITIVE_DEFINITE not in system.A.props:
         return "direct", f"{size}, not known to be positive definite: sparse LU"
     if dimension <= 2 and n <= PLANE_DIRECT_LIMIT:
-        return "direct", f"{size}, at most {PLANE_DIRECT_LIMIT}: sparse LU with a repeated ordering"
+        return "direct", f"{size}, at most {PLANE_DIRECT_LIMIT}: a factorisation, analysed once for all samples"
     if dimension >= 3 and n <= SPACE_SSOR_LIMIT:
         return "cg+ssor", f"{size}, at most {SPACE_SSOR_LIMIT}: conjugate gradients with SSOR, which needs no set-up"
     return "cg+amg", f"{size}, positive definite: conjugate gradients with algebraic multigrid"

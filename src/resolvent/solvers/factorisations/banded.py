@@ -13,8 +13,8 @@ from .analysis import Analysis, SingularError, Solve, by_parts
 from .sparse_lu import SparseLU
 
 WIDEST = 160
-"""Half bandwidth up to which LAPACK's blocked band Cholesky beats a sparse factorisation of a grid: 2 to 2.6 times for
-32² to 128², still 1.1 times for 192² where memory is the larger concern (`benchmarks/generation.py`)."""
+"""Half bandwidth up to which LAPACK's blocked band Cholesky beats a sparse factorisation of a grid, about twice up to
+128²; `benchmarks/generation.py` times both. Beyond, its memory of n (w + 1) numbers is the larger concern."""
 
 
 class BandedCholesky(Analysis):
