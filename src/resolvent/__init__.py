@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         gmres,
         minres,
         solve,
-        spsolve,
     )
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "operators",
     "solve",
     "solvers",
-    "spsolve",
 ]
 
 _PARTS = ("operators", "solvers", "datasets")

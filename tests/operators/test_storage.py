@@ -55,8 +55,14 @@ def test_update_keeps_the_pattern_and_counts_versions() -> None:
     with pytest.raises(StructureError, match="build a new one"):
         Function((2, 2), lambda x: x).update(a=1)
     D = Diagonal([1.0, 2.0])
-    D.update(d=[-1.0, 0.0])
-    assert D.version == 1 and D.props == Diagonal([-1.0, 0.0]).props and Props.SINGULAR in D.props
+    D.update(d=[3.0, 4.0])
+    assert D.version == 1 and D.diagonal()[1] == 4.0
+    with pytest.raises(ValueError, match="not positive definite and m matrix"):
+        D.update(d=[-1.0, 0.0])  # a Sum made of D would go on claiming definiteness
+    with pytest.raises(TypeError, match="Cannot cast"):
+        D.update(d=[1j, 1.0])
+    with pytest.raises(TypeError, match="Cannot cast"):
+        A.update(data=1j * np.ones(A.nnz))
 
 
 def test_as_operator_takes_what_scipy_takes() -> None:

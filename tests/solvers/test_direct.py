@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from resolvent.operators import SPD, Dense, Props, Sparse, StructureError
 from resolvent.solvers import Direct, Status
-from resolvent.solvers.factorisations import BandedCholesky, SparseLU
+from resolvent.solvers.factorisations import BandedCholesky, Pattern, SparseLU
 from resolvent.solvers.preconditioners import Jacobi
 
 
@@ -63,7 +63,7 @@ def test_ordering_is_found_once_for_matrices_of_one_pattern(monkeypatch: pytest.
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_reused_ordering_has_the_fill_of_a_fresh_one(symmetric: bool) -> None:
     A = poisson(20)
-    analysis = SparseLU(A, symmetric=symmetric)
+    analysis = SparseLU(Pattern.of(A), symmetric=symmetric)
     first = analysis._factors(A)[0]
     again = analysis._factors(A)[0]
     assert again.nnz == first.nnz
@@ -167,10 +167,67 @@ def test_factors_are_freed_as_soon_as_they_are_replaced(ordering: str) -> None:
     prepared = Direct(ordering=ordering).prepare(Sparse(poisson(5), props=SPD))
     prepared.solve(np.ones(25) + 1j)
     state = weakref.ref(prepared._state)
-    solve = weakref.ref(prepared._state._solve.args[0])
+    factors = weakref.ref(prepared._state._solve.args[0])
     gc.disable()
     try:
         prepared.update(Sparse(poisson(5, 1), props=SPD))
-        assert state() is None and solve() is None
+        assert state() is None and factors() is None
     finally:
         gc.enable()
+
+
+def test_factors_are_dropped_before_new_ones_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = Direct(ordering="symmetric").prepare(Sparse(poisson(5), props=SPD))
+    factors = weakref.ref(prepared._state._solve.args[0])
+    alive: list[bool] = []
+    original = SparseLU.factorise
+
+    def watched(self: SparseLU, matrix: sp.csr_array) -> object:
+        alive.append(factors() is not None)
+        return original(self, matrix)
+
+    monkeypatch.setattr(SparseLU, "factorise", watched)
+    prepared.update(Sparse(poisson(5, 1), props=SPD))
+    assert alive == [False]
+
+
+def test_rounding_is_told_from_bad_factors() -> None:
+    """A tolerance below rounding must not cost more factorisations, nor bind the next matrix to a slower one."""
+    n = 1000
+    A = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n), format="csr")
+    prepared = Direct(rtol=1e-15).prepare(Sparse(A, props=SPD))
+    result = prepared.solve(np.ones(n))
+    assert result.status is Status.STAGNATED and "rounding" in result.extra["reason"]
+    assert isinstance(prepared._state.analysis, BandedCholesky)
+    assert np.array_equal(prepared.solve(np.ones(n)).x, result.x)
+
+
+def test_a_fallback_does_not_bind_the_next_matrix() -> None:
+    prepared = Direct(rtol=1e-10).prepare(Sparse(sp.csr_array(poisson(6) - 3.0 * sp.eye_array(36)), props=SPD))
+    assert prepared.solve(np.ones(36)).converged and isinstance(prepared._state.analysis, SparseLU)
+    prepared.update(Sparse(poisson(6), props=SPD))
+    assert prepared.solve(np.ones(36)).converged and isinstance(prepared._state.analysis, BandedCholesky)
+
+
+@pytest.mark.parametrize("convert", [sp.csr_array, sp.csc_array, sp.coo_array, sp.csr_array.toarray])
+def test_matrices_changed_in_place_are_noticed(convert: object) -> None:
+    A = convert(poisson(5))  # type: ignore[operator]
+    prepared = Direct(rtol=1e-12).prepare(A)
+    first = prepared.solve(np.ones(25)).x
+    if isinstance(A, np.ndarray):
+        A *= 2.0
+    else:
+        A.data *= 2.0
+    result = prepared.solve(np.ones(25)).check()
+    assert np.allclose(result.x, first / 2.0)
+
+
+def test_changes_inside_a_sum_are_noticed_and_by_the_adjoint_too() -> None:
+    S = Sparse(sp.csr_array(poisson(5) + sp.diags_array([0.3], offsets=[1], shape=(25, 25))))
+    A = S + 2.0 * S.H
+    prepared = Direct(rtol=1e-12).prepare(A)
+    prepared.solve(np.ones(25)).check()
+    S.update(A=3.0 * S.matrix)
+    assert np.linalg.norm(A @ prepared.solve(np.ones(25)).check().x - 1.0) <= 1e-10
+    S.update(A=3.0 * S.matrix)
+    assert np.linalg.norm(A.H @ prepared.adjoint().solve(np.ones(25)).check().x - 1.0) <= 1e-10

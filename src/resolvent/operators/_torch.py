@@ -38,7 +38,7 @@ class Tensor(LinearOperator):
             raise ValueError(f"a matrix needs two dimensions, got a tensor of shape {tuple(A.shape)}")
         if not (A.is_floating_point() or A.is_complex()):
             raise TypeError(f"a matrix needs a real or complex floating dtype, got {A.dtype}: use A.double()")
-        if A.layout == torch.sparse_coo:
+        if A.layout not in (torch.strided, torch.sparse_csr):
             A = A.to_sparse_csr()
         shape = (A.shape[0], A.shape[1])
         super().__init__(shape, numpy_dtype(A.dtype), props=props, grid=grid, device=str(A.device))
@@ -51,7 +51,7 @@ class Tensor(LinearOperator):
         tensor = torch.sparse_csr_tensor(
             torch.as_tensor(matrix.indptr, dtype=torch.int64),
             torch.as_tensor(matrix.indices, dtype=torch.int64),
-            torch.as_tensor(matrix.data),
+            torch.tensor(matrix.data),  # a copy: as_tensor would share memory with the operator
             size=matrix.shape,
             dtype=dtype,
             device=device,
@@ -100,8 +100,10 @@ class Tensor(LinearOperator):
         A: Any = values.get("A")
         if set(values) != {"A"} or A.shape != self.tensor.shape or A.device != self.tensor.device:
             raise ValueError(f"update takes A=tensor of shape {self.shape} on {self.device}")
+        if A.layout != self.tensor.layout:
+            A = A.to_sparse_csr() if self.tensor.layout == torch.sparse_csr else A.to_dense()
         self.tensor = A.to(self.tensor.dtype)
-        self.version += 1
+        self._revision += 1
 
     def _summary(self) -> str:
         return str(self.tensor.layout).removeprefix("torch.")
@@ -113,6 +115,9 @@ class Hosted(LinearOperator):
     def __init__(self, A: LinearOperator) -> None:
         super().__init__(A.shape, A.dtype, props=A.props, grid=A.grid)
         self.A = A
+
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return (self.A,)
 
     def _holds_torch(self) -> bool:
         return True
@@ -128,7 +133,9 @@ class Hosted(LinearOperator):
 
 
 def numpy_dtype(dtype: torch.dtype) -> np.dtype:
-    """Return the numpy dtype with the same name."""
+    """Return the numpy dtype with the same name; TypeError for formats that numpy does not have."""
+    if dtype == torch.bfloat16:
+        raise TypeError("bfloat16 has too few digits to solve with: use float32 or float64")
     return np.dtype(str(dtype).removeprefix("torch."))
 
 
@@ -171,7 +178,7 @@ def apply(A: LinearOperator, x: Any, out: Any, *, adjoint: bool, vector: bool) -
 
 def _host_product(A: LinearOperator, X: torch.Tensor, *, adjoint: bool) -> torch.Tensor:
     """Apply a numpy-backed operator to a host tensor; both share memory with their numpy views."""
-    array = X.detach().resolve_conj().numpy()
+    array = X.detach().resolve_conj().resolve_neg().numpy()
     return torch.from_numpy(A._rmatmat(array) if adjoint else A._matmat(array))
 
 

@@ -25,6 +25,9 @@ class Adjoint(LinearOperator):
         self.A = A
         self.conjugate = conjugate or A.dtype.kind != "c"
 
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return (self.A,)
+
     def _holds_torch(self) -> bool:
         return self.A._holds_torch()
 

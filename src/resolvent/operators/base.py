@@ -62,20 +62,30 @@ class LinearOperator(abc.ABC):
         if len(shape) != 2 or min(self.shape) < 0:
             raise ValueError(f"an operator needs a shape (m, n) of two non-negative integers, got {shape!r}")
         self.dtype: np.dtype = np.dtype(dtype)
-        if self.dtype.kind not in "fc":
-            raise TypeError(f"an operator needs a real or complex floating dtype, got {self.dtype}: use astype(float)")
+        if self.dtype.char not in "fdFD":
+            raise TypeError(f"an operator needs single or double precision, got {self.dtype}: use astype(float)")
         self.props: Props = complete(props, self.dtype, self.shape)
         self.grid: tuple[int, ...] | None = None if grid is None else tuple(int(s) for s in grid)
         if self.grid is not None and int(np.prod(self.grid)) != self.shape[1]:
             raise ValueError(f"grid {self.grid} has {int(np.prod(self.grid))} points, but the operator has {shape[1]}")
         self.device: str = device
-        self.version: int = 0
+        self._revision = 0
+
+    @property
+    @final
+    def version(self) -> int:
+        """Number that grows whenever `update` changes values, of this operator or of one it is made of."""
+        return self._revision + sum(part.version for part in self._parts())
 
     # What a subclass writes ------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def _matmat(self, X: Array) -> Array:
-        """Return A X for an (n, k) array X."""
+        """Return A X for an (n, k) array X: a new array, never X itself."""
+
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        """Return the operators this one is made of, whose values it shares."""
+        return ()
 
     def _matmat_into(self, X: Array, out: Array) -> None:
         """Write A X into `out`; override where that saves an allocation."""
@@ -110,7 +120,7 @@ class LinearOperator(abc.ABC):
         )
 
     def update(self, **values: Any) -> None:
-        """Give the operator new values of the same pattern and increase `version`."""
+        """Give the operator new values of the same pattern and increase `version`; its claims must stay true."""
         raise StructureError(f"{self!r} has no values to update ({', '.join(values) or 'none given'}): build a new one")
 
     def _summary(self) -> str:
@@ -175,8 +185,8 @@ class LinearOperator(abc.ABC):
 
     def _columns_of(self, x: Array, columns: int, *, vector: bool) -> tuple[Array, bool]:
         """Return x as a C-contiguous (columns, k) array of the result dtype, and whether it was a field."""
-        if x.dtype.kind not in "fciub":
-            raise TypeError(f"{self!r} needs a numeric array, got dtype {x.dtype}")
+        if x.dtype.kind not in "fciub" or self.result_dtype(x.dtype).char not in "fdFD":
+            raise TypeError(f"{self!r} needs a numeric array of at most double precision, got dtype {x.dtype}")
         field = self._is_field(tuple(x.shape), columns, vector=vector)
         if field or x.ndim == 1:
             x = x.reshape(columns, 1)

@@ -34,6 +34,10 @@ class Dense(LinearOperator):
             raise ValueError(f"a matrix needs two dimensions, got an array of shape {array.shape}")
         if array.dtype.kind in "iub":
             array = array.astype(np.float64)
+        elif array.dtype == np.float16:
+            array = array.astype(np.float32)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
         super().__init__(array.shape, array.dtype, props=props, grid=grid)
         self._array = array
 
@@ -65,5 +69,5 @@ class Dense(LinearOperator):
         """Replace the entries: ``update(A=array)`` of the same shape."""
         if set(values) != {"A"} or np.shape(values["A"]) != self.shape:
             raise ValueError(f"update takes A=array of shape {self.shape}")
-        self._array = np.asarray(values["A"], dtype=self.dtype)
-        self.version += 1
+        self._array = np.asarray(values["A"]).astype(self.dtype, casting="same_kind")
+        self._revision += 1

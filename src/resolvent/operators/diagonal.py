@@ -37,6 +37,7 @@ class Diagonal(LinearOperator):
         d = np.ascontiguousarray(d).reshape(-1)
         super().__init__((d.size, d.size), d.dtype, props=_proved(d) if props is None else props, grid=grid)
         self._d = d
+        self._proved = self.props if props is None else Props.NONE
 
     def _matmat(self, X: Array) -> Array:
         return self._d[:, None] * X
@@ -56,12 +57,21 @@ class Diagonal(LinearOperator):
         return sp.csr_array(sp.diags_array(self._d))
 
     def update(self, **values: Any) -> None:
-        """Replace the diagonal: ``update(d=array)``; claims are derived anew from the values."""
+        """Replace the diagonal: ``update(d=array)`` with values for which the claims still hold.
+
+        Raises
+        ------
+        ValueError
+            If a claim that the old values proved is lost: operators made of this one rely on it, so build a new one.
+        """
         if set(values) != {"d"} or np.size(values["d"]) != self._d.size:
             raise ValueError(f"update takes d=array of {self._d.size} entries")
-        self._d = np.ascontiguousarray(values["d"], dtype=self.dtype).reshape(-1)
-        self.props = Diagonal(self._d).props
-        self.version += 1
+        d = np.ascontiguousarray(np.asarray(values["d"]).astype(self.dtype, casting="same_kind")).reshape(-1)
+        lost = self._proved & ~Diagonal(d).props
+        if lost:
+            raise ValueError(f"the new diagonal is not {' and '.join(lost.names())}: build a new Diagonal")
+        self._d = d
+        self._revision += 1
 
 
 def _proved(d: np.ndarray) -> Props:

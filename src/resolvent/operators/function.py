@@ -77,9 +77,9 @@ class Function(LinearOperator):
             Y = np.stack([np.asarray(one(np.ascontiguousarray(x))).reshape(-1) for x in X.T], axis=1)
         if Y.shape != (rows, X.shape[1]):
             raise StructureError(f"the function behind {self!r} must return {rows} entries a column, got {Y.shape}")
-        return np.ascontiguousarray(Y, dtype=X.dtype if _fits(Y.dtype, X.dtype) else np.result_type(Y, X))
-
-
-def _fits(given: np.dtype, wanted: np.dtype) -> bool:
-    """Whether values can be stored in the wanted dtype without losing an imaginary part."""
-    return not (given.kind == "c" and wanted.kind != "c")
+        if Y.dtype.kind == "c" and X.dtype.kind != "c":
+            raise StructureError(
+                f"the function behind {self!r} returns complex values: give it dtype=complex, or return real ones"
+            )
+        # A function may return its argument (an identity, say), but callers scale and add to what they are given.
+        return np.array(Y, dtype=X.dtype, order="C", copy=True if np.may_share_memory(Y, X) else None)

@@ -47,6 +47,9 @@ class Product(LinearOperator):
         )
         self.factors = tuple(factors)
 
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return self.factors
+
     def _holds_torch(self) -> bool:
         return any(f._holds_torch() for f in self.factors)
 
@@ -70,7 +73,7 @@ class Product(LinearOperator):
         return sp.csr_array(functools.reduce(operator.matmul, (f.to_sparse() for f in self.factors)))
 
     def diagonal(self) -> Array:
-        """Return the main diagonal, through the entries."""
+        """Return the main diagonal, by forming all entries of the product."""
         return self.to_sparse().diagonal()
 
     def _summary(self) -> str:

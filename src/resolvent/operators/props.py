@@ -103,7 +103,8 @@ def of_product(factors: Sequence[LinearOperator]) -> Props:
     if all(f.shape[0] == f.shape[1] for f in factors) and any(Props.SINGULAR in f.props for f in factors):
         kept |= Props.SINGULAR
     half = len(factors) // 2
-    mirrored = all(factors[i].is_adjoint_of(factors[-1 - i]) for i in range(half))
+    pairs = [(factors[i], factors[-1 - i]) for i in range(half)]
+    mirrored = all(left.is_adjoint_of(right) or right.is_adjoint_of(left) for left, right in pairs)
     middle = factors[half] if len(factors) % 2 else None
     constant = not any(Props.VARIABLE in f.props for f in factors)
     if mirrored and constant and (middle is None or Props.SELF_ADJOINT in middle.props):
@@ -111,14 +112,15 @@ def of_product(factors: Sequence[LinearOperator]) -> Props:
     return kept | _variable(f.props for f in factors)
 
 
-def of_scaled(props: Props, scalar: complex) -> Props:
+def of_scaled(A: LinearOperator, scalar: complex) -> Props:
     """Flags of scalar · A."""
+    props = A.props
     kept = props & (Props.SYMMETRIC | Props.SINGULAR | Props.VARIABLE)
     if scalar.imag == 0.0:
         kept |= props & Props.SELF_ADJOINT
         if scalar.real > 0.0:
             kept |= props & (Props.POSITIVE_DEFINITE | Props.M_MATRIX)
-    if scalar == 0.0:
+    if scalar == 0.0 and A.shape[0] == A.shape[1]:
         kept |= Props.SINGULAR
     return kept
 

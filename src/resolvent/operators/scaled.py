@@ -23,8 +23,11 @@ class Scaled(LinearOperator):
         # A Python complex with zero imaginary part stays real, so that 1j * 1j * A is real again.
         self.scalar = scalar.real if isinstance(scalar, complex) and scalar.imag == 0 else scalar
         dtype = np.result_type(A.dtype, np.complex64) if isinstance(self.scalar, complex) else A.dtype
-        super().__init__(A.shape, dtype, props=of_scaled(A.props, complex(self.scalar)), grid=A.grid, device=A.device)
+        super().__init__(A.shape, dtype, props=of_scaled(A, complex(self.scalar)), grid=A.grid, device=A.device)
         self.A = A
+
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return (self.A,)
 
     def _holds_torch(self) -> bool:
         return self.A._holds_torch()

@@ -99,7 +99,9 @@ class Sparse(LinearOperator):
             data = np.asarray(values["data"])
             if data.shape != self._matrix.data.shape:
                 raise StructureError(f"data needs {self.nnz} entries in CSR order, got an array of shape {data.shape}")
-            matrix = sp.csr_array((data.astype(self.dtype), self._matrix.indices, self._matrix.indptr), self.shape)
+            matrix = sp.csr_array(
+                (data.astype(self.dtype, casting="same_kind"), self._matrix.indices, self._matrix.indptr), self.shape
+            )
         elif set(values) == {"A"}:
             matrix = _as_csr(values["A"])
             if not same_pattern(matrix, self._matrix):
@@ -107,11 +109,11 @@ class Sparse(LinearOperator):
                     f"update needs the same pattern ({self.shape[0]} x {self.shape[1]}, {self.nnz} entries), got "
                     f"{matrix.shape[0]} x {matrix.shape[1]} with {matrix.nnz} entries: build a new Sparse"
                 )
-            matrix = matrix.astype(self.dtype)
+            matrix = matrix.astype(self.dtype, casting="same_kind")
         else:
             raise TypeError(f"update takes A=matrix or data=array, got {', '.join(values) or 'nothing'}")
         self._matrix = matrix
-        self.version += 1
+        self._revision += 1
 
     def _summary(self) -> str:
         return f"{self.nnz} entries"
@@ -134,11 +136,28 @@ def _as_csr(A: Any) -> sp.csr_array:
             raise ValueError(f"a matrix needs two dimensions, got an array of shape {A.shape}")
     if A.dtype.kind in "iub":
         A = A.astype(np.float64)
+    if A.dtype.kind == "f" and A.dtype.itemsize == 2:
+        A = A.astype(np.float32)
     if A.dtype.kind not in "fc":
         raise TypeError(f"a matrix needs numeric entries, got dtype {A.dtype}")
+    if not A.dtype.isnative:
+        A = A.astype(A.dtype.newbyteorder("="))
     matrix = sp.csr_array(A)
+    _check_indices(matrix)
     if not matrix.has_canonical_format:
         # Never alter what the caller gave us: sum duplicates in a copy.
         matrix = matrix.copy()
         matrix.sum_duplicates()
     return matrix
+
+
+def _check_indices(matrix: sp.csr_array) -> None:
+    """Raise ValueError for indices outside of the matrix: compiled kernels would read and write outside of memory."""
+    indptr, indices = matrix.indptr, matrix.indices
+    if len(indptr) != matrix.shape[0] + 1 or indptr[0] != 0 or indptr[-1] > len(indices) or (np.diff(indptr) < 0).any():
+        raise ValueError(f"indptr must grow from 0 to the number of entries in {matrix.shape[0]} steps: it does not")
+    if len(indices) and (indices.min() < 0 or indices.max() >= matrix.shape[1]):
+        raise ValueError(
+            f"column indices must lie in 0 … {matrix.shape[1] - 1}, got {indices.min()} … {indices.max()}: "
+            "the matrix is damaged"
+        )

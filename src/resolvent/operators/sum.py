@@ -40,6 +40,9 @@ class Sum(LinearOperator):
         )
         self.terms = tuple(terms)
 
+    def _parts(self) -> tuple[LinearOperator, ...]:
+        return self.terms
+
     def _holds_torch(self) -> bool:
         return any(term._holds_torch() for term in self.terms)
 

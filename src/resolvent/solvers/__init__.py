@@ -8,7 +8,7 @@ if "." not in __name__:
 from .check import check_solver
 from .choose import Choice, choose
 from .direct import Direct
-from .facade import bicgstab, cg, gmres, minres, solve, spsolve
+from .facade import bicgstab, cg, gmres, minres, solve
 from .krylov.bicgstab import BiCGStab
 from .krylov.cg import CG
 from .krylov.fgmres import FGMRES
@@ -52,5 +52,4 @@ __all__ = [
     "gmres",
     "minres",
     "solve",
-    "spsolve",
 ]

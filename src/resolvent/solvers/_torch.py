@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from ..operators import LinearOperator, as_operator
 from ..operators._torch import numpy_dtype, torch_dtype
@@ -85,7 +86,7 @@ def columns_of(A: LinearOperator, M: LinearOperator | None, b: Any, x0: Any) -> 
     if not isinstance(b, torch.Tensor):
         raise TypeError(f"{A!r} is on torch storage and needs b as a tensor on {A.device}, got {type(b).__name__}")
     for name, tensor in (("b", b), ("x0", x0)):
-        if tensor is not None and str(tensor.device) != A.device:
+        if isinstance(tensor, torch.Tensor) and str(tensor.device) != A.device:
             raise ValueError(f"{name} is on {tensor.device} and A on {A.device}: move one of them")
     n = A.shape[0]
     shape = tuple(b.shape)
@@ -98,6 +99,7 @@ def columns_of(A: LinearOperator, M: LinearOperator | None, b: Any, x0: Any) -> 
     B = b.detach().reshape(n, width).to(torch_dtype(dtype)).contiguous()
     if x0 is None:
         return B, torch.zeros_like(B)
+    x0 = torch.as_tensor(x0)
     if tuple(x0.shape) != shape:
         raise ValueError(f"x0 must have the shape of b, {shape}, got {tuple(x0.shape)}")
     return B, x0.detach().reshape(n, width).to(B.dtype).clone().contiguous()
@@ -105,7 +107,7 @@ def columns_of(A: LinearOperator, M: LinearOperator | None, b: Any, x0: Any) -> 
 
 def on_host(function: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
     """Apply a numpy function to a tensor on the host; both share memory with their numpy views."""
-    return torch.from_numpy(function(x.resolve_conj().numpy()))
+    return torch.from_numpy(function(x.resolve_conj().resolve_neg().numpy()))
 
 
 def solve_on_host(prepared: Prepared, b: Any, x0: Any, callback: Callback | None) -> Result:
@@ -116,7 +118,7 @@ def solve_on_host(prepared: Prepared, b: Any, x0: Any, callback: Callback | None
             f"or b.to({prepared.A.device!r})"
         )
     guess = None if x0 is None else torch.as_tensor(x0).detach().numpy()
-    result = prepared.solve(b.detach().resolve_conj().numpy(), guess, callback=callback)
+    result = prepared.solve(b.detach().resolve_conj().resolve_neg().numpy(), guess, callback=callback)
     return dataclasses.replace(result, x=torch.from_numpy(result.x))
 
 
@@ -128,6 +130,8 @@ def solve(
     The backward pass solves Aᴴ λ = ∂x with the same method, preconditioner and factors: ∂b = λ and ∂A = −λ xᴴ on
     the stored pattern. It raises ConvergenceError if that solve fails, since a wrong gradient would go unnoticed.
     """
+    if not isinstance(b, torch.Tensor):
+        raise TypeError(f"A is a torch tensor, so b must be one too, got {type(b).__name__}: torch.as_tensor(b)")
     entries = A if isinstance(A, torch.Tensor) and A.requires_grad else getattr(A, "tensor", None)
     operator = as_operator(A.detach() if isinstance(A, torch.Tensor) else A)
     solver, chosen = choose(operator)
@@ -146,16 +150,19 @@ class _Solve(torch.autograd.Function):
     ) -> Any:
         result = prepared.solve(b.detach(), x0, callback=callback)
         results.append(result)
-        ctx.prepared, ctx.entries, ctx.b_dtype = prepared, entries, b.dtype
-        ctx.save_for_backward(result.x)
+        ctx.prepared, ctx.b_dtype, ctx.saves_entries = prepared, b.dtype, entries is not None
+        # Saved through torch, which notices entries that were changed in place before the backward pass.
+        ctx.save_for_backward(result.x, *(() if entries is None else (entries,)))
         return result.x
 
+    # Without this, a second derivative would take the solution inside this pass for a constant and be wrong in silence.
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
+        x, entries = ctx.saved_tensors if ctx.saves_entries else (*ctx.saved_tensors, None)
         adjoint = ctx.prepared.adjoint().solve(gradients[0].contiguous()).check().x
         grad_b = adjoint if ctx.b_dtype.is_complex or not adjoint.is_complex() else adjoint.real
-        grad_A = _entry_gradient(ctx.entries, adjoint, x) if ctx.needs_input_grad[1] else None
+        grad_A = _entry_gradient(entries, adjoint, x) if ctx.needs_input_grad[1] else None
         return grad_b.to(ctx.b_dtype), grad_A, None, None, None, None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..operators import Array
+from .masks import any_of
 from .vectors import Vectors
 
 KEEP_RATIO = 0.5
@@ -30,11 +31,12 @@ class BestIterate:
 
     def offer(self, x: Array, norms: np.ndarray, columns: np.ndarray) -> None:
         """Copy the iterates that are better; `columns` are their places among all columns."""
-        better = norms < KEEP_RATIO * self._norms[columns]
-        if better.any():
+        every = len(columns) == len(self._norms)
+        better = norms < KEEP_RATIO * (self._norms if every else self._norms[columns])
+        if any_of(better):
             self._norms[columns[better]] = norms[better]
             positions = np.flatnonzero(better)
-            if len(columns) == len(self._norms):
+            if every:
                 self._vectors.copy(x, positions, self._x)
             else:
                 self._vectors.put(self._x, columns[better], self._vectors.take(x, positions))

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ..operators import LinearOperator, Props, StructureError, as_operator, detect_props
+import numpy as np
+import scipy.sparse as sp
+
+from ..operators import SPD, Dense, LinearOperator, Props, Sparse, StructureError, as_operator, detect_props
 from .direct import Direct
 from .krylov.cg import CG
+from .krylov.fgmres import FGMRES
+from .krylov.flexible_cg import FlexibleCG
 from .krylov.gmres import GMRES
 from .krylov.minres import MINRES
 from .preconditioners.amg import AMG
@@ -25,10 +30,24 @@ DIRECT_ROW_ENTRIES = 6.0
 DIRECT_UNKNOWNS_DENSER = 15_000
 """Limit for those matrices."""
 
+DIRECT_UNKNOWNS_DENSE = 10_000
+"""Limit for dense arrays: LU takes 2/3 n³ = 7e11 flops there, and a second array of 0.8 GB."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A method with its preconditioner recipe, and the reasons in the order they were weighed.
+    """A method with its preconditioner, and the reasons in the order they were weighed.
+
+    Attributes
+    ----------
+    solver : Solver
+        The method.
+    M : preconditioner, recipe or None
+        What to use with it: the caller's own if there was one.
+    reasons : tuple of str
+        Why.
+    props : Props
+        What A claims together with what its entries prove.
 
     Examples
     --------
@@ -42,8 +61,9 @@ class Choice:
     """
 
     solver: Solver
-    M: Recipe | None
+    M: Any
     reasons: tuple[str, ...]
+    props: Props = Props.NONE
 
     def __str__(self) -> str:
         head = f"{self.solver}" + ("" if self.M is None else f" with {self.M}")
@@ -68,53 +88,112 @@ def choose(A: Any, M: Any = None, *, rtol: float = 1e-8, atol: float = 0.0, maxi
         Print it to read the reasons.
     """
     A = as_operator(A)
-    reasons = []
-    entries = _entries(A)
-    size = f"{A.shape[0]} unknowns"
-    reasons.append(f"{size}, {entries} entries" if entries is not None else f"{size}, entries not stored")
-    props = A.props
-    if entries is not None and not props & (Props.SYMMETRIC | Props.SELF_ADJOINT) and A.device == "cpu":
-        props |= detect_props(A)
-        source = "proved by the entries"
+    options: dict[str, Any] = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
+    n, matrix = A.shape[0], _stored(A)
+    direct = M is None and Props.SINGULAR not in A.props
+    if isinstance(A, Dense):
+        reasons = [f"{n} unknowns, dense"]
+        if direct and n <= DIRECT_UNKNOWNS_DENSE:  # needs no claims, and to examine them would cost a copy
+            reasons.append(f"few enough unknowns for a dense direct solver (limit {DIRECT_UNKNOWNS_DENSE})")
+            return Choice(Direct(**options), None, tuple(reasons), A.props)
     else:
-        source = "claimed by the operator"
+        entries = getattr(A, "nnz", None) if matrix is None else matrix.nnz
+        reasons = [f"{n} unknowns, " + ("entries not stored" if entries is None else f"{entries} entries")]
+    props, source = _known(A, matrix)
     described = ", ".join((props & ~Props.VARIABLE).names())
     reasons.append(f"{described} ({source})" if described else "neither symmetric nor self-adjoint as far as is known")
-    options: dict[str, Any] = {"rtol": rtol, "atol": atol, "maxiter": maxiter}
-    if M is None and entries is not None and A.device == "cpu" and Props.SINGULAR not in props:
-        per_row = entries / max(A.shape[0], 1)
+    if matrix is not None and direct:
+        per_row = matrix.nnz / max(n, 1)
         limit = DIRECT_UNKNOWNS if per_row <= DIRECT_ROW_ENTRIES else DIRECT_UNKNOWNS_DENSER
-        if A.shape[0] <= limit:
+        if n <= limit:
             reasons.append(f"few enough unknowns for a sparse direct solver (limit {limit})")
-            return Choice(Direct(**options), None, tuple(reasons))
+            return Choice(Direct(**options), None, tuple(reasons), props)
         reasons.append(f"too many unknowns for a sparse direct solver (limit {limit} at {per_row:.1f} entries a row)")
-    return _iterative(A, M, props, entries, options, reasons)
+    return _iterative(A, M, props, matrix, options, reasons)
+
+
+def choose_for_singular(A: LinearOperator, choice: Choice) -> Choice:
+    """Return the iterative method to go on with where the direct one that was chosen found A singular."""
+    options = {name: getattr(choice.solver, name) for name in ("rtol", "atol", "maxiter")}
+    matrix = _stored(A)
+    props = choice.props | _known(A, matrix)[0] | Props.SINGULAR
+    return _iterative(A, None, props, matrix, options, [*choice.reasons, "singular: no direct solver"])
+
+
+def with_claims(A: LinearOperator, props: Props) -> LinearOperator:
+    """Return a sparse matrix with the claims that were found, sharing its entries; any other operator as it is."""
+    if type(A) is Sparse and props & ~A.props:
+        return Sparse(A.matrix, props=A.props | props, grid=A.grid)
+    return A
 
 
 def _iterative(
-    A: LinearOperator, M: Any, props: Props, entries: int | None, options: dict[str, Any], reasons: list[str]
+    A: LinearOperator,
+    M: Any,
+    props: Props,
+    matrix: sp.csr_array | None,
+    options: dict[str, Any],
+    reasons: list[str],
 ) -> Choice:
-    assembled = M is None and entries is not None and A.device == "cpu"
-    if Props.POSITIVE_DEFINITE in props:
-        recipe = AMG() if assembled and A.dtype.kind != "c" else None
-        reasons.append("positive definite: conjugate gradients" + (", algebraic multigrid" if recipe else ""))
-        return Choice(CG(**options), recipe, tuple(reasons))
-    if Props.SELF_ADJOINT in props:
-        reasons.append("self-adjoint, perhaps indefinite: MINRES")
-        return Choice(MINRES(**options), None, tuple(reasons))
-    if assembled:
-        reasons.append("nonsymmetric: GMRES with an incomplete factorisation")
-        return Choice(GMRES(**options), ILU(), tuple(reasons))
-    reasons.append("nonsymmetric, entries not stored: GMRES, 50 vectors")
-    return Choice(GMRES(restart=50, **options), None, tuple(reasons))
+    finite = _finite(A, matrix)
+    if not finite:
+        reasons.append("NaN or infinity among the entries: no preconditioner can be built")
+        M = M if not isinstance(M, Recipe) else None
+    definite = Props.POSITIVE_DEFINITE in props
+    recipe: Recipe | None = None
+    if M is None and matrix is not None and finite:
+        if definite:
+            recipe = AMG() if A.dtype.kind != "c" else None
+        elif Props.SELF_ADJOINT not in props and Props.SINGULAR not in props:
+            recipe = ILU()  # of a singular matrix it would meet a zero pivot
+    given = SPD if M is None else _claims(M, A, props, matrix)
+    solver: Solver
+    if definite and Props.VARIABLE in given:
+        solver, reason = FlexibleCG(**options), "positive definite, with a variable preconditioner: flexible CG"
+    elif Props.VARIABLE in given:
+        solver, reason = FGMRES(**options), "variable preconditioner: flexible GMRES"
+    elif definite and Props.SELF_ADJOINT in given:
+        reason = "positive definite: conjugate gradients" + (", algebraic multigrid" if recipe else "")
+        solver = CG(**options)
+    elif Props.SELF_ADJOINT in props and SPD in given:
+        solver, reason = MINRES(**options), "self-adjoint, perhaps indefinite: MINRES"
+    elif recipe is not None:
+        solver, reason = GMRES(**options), "nonsymmetric: GMRES with an incomplete factorisation"
+    else:
+        about = "nonsymmetric"
+        if Props.SELF_ADJOINT in props:
+            about = "self-adjoint, but the preconditioner is not known to be" + ("" if definite else " definite")
+        solver, reason = GMRES(restart=50, **options), f"{about}: GMRES, 50 vectors"
+    return Choice(solver, recipe if M is None else M, (*reasons, reason), props)
 
 
-def _entries(A: LinearOperator) -> int | None:
-    """Number of entries if they can be had, else None."""
-    known = getattr(A, "nnz", None)
-    if known is not None:
-        return int(known)
+def _claims(M: Any, A: LinearOperator, props: Props, matrix: sp.csr_array | None) -> Props:
+    """What the preconditioner of the caller is known to be."""
+    if isinstance(M, Recipe):
+        known = A if not props & ~A.props or matrix is None else Sparse(matrix, props=props, grid=A.grid)
+        return M.claims(known)
+    M = as_operator(M)
+    return _known(M, _stored(M))[0]
+
+
+def _known(A: LinearOperator, matrix: sp.csr_array | None) -> tuple[Props, str]:
+    """Return what A claims, or else what its entries prove, and where it is from."""
+    examined: Any = A if isinstance(A, Dense) and A.shape[0] <= DIRECT_UNKNOWNS_DENSE else matrix
+    if examined is None or A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT | Props.VARIABLE):
+        return A.props, "claimed by the operator"
+    return A.props | detect_props(examined), "proved by the entries"
+
+
+def _stored(A: LinearOperator) -> sp.csr_array | None:
+    """Return the entries of a sparse operator on the host if they can be had, else None."""
+    if A.device != "cpu" or isinstance(A, Dense):
+        return None
     try:
-        return int(A.to_sparse().nnz)
+        return A.to_sparse()
     except StructureError:
         return None
+
+
+def _finite(A: LinearOperator, matrix: sp.csr_array | None) -> bool:
+    entries = A.to_dense() if isinstance(A, Dense) else None if matrix is None else matrix.data
+    return entries is None or bool(np.isfinite(entries).all())

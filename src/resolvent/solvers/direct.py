@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 
 from ..operators import Array, Dense, LinearOperator, Props, StructureError
 from ..operators.arrays import is_torch
-from ..operators.sparse import same_pattern
-from .factorisations import Analysis, BandedCholesky, DenseLU, SingularError, SparseLU
+from .factorisations import Analysis, BandedCholesky, DenseLU, Pattern, SingularError, SparseLU
 from .factorisations.analysis import Solve
-from .factorisations.banded import WIDEST, half_bandwidth
+from .factorisations.banded import WIDEST
 from .monitor import Monitor
 from .solver import Solver
 from .status import Status
@@ -69,14 +67,10 @@ class Direct(Solver):
             raise StructureError(f"Direct runs on the host, but {A!r} is on {A.device}: use an iterative method there")
 
     def _setup(self, A: LinearOperator) -> Factorisation:
-        if isinstance(A, Dense):
-            return Factorisation(DenseLU(), A.to_dense())
-        matrix = A.to_sparse()
-        return Factorisation(self._analyse(A, matrix), matrix)
+        return Factorisation(self, A)
 
     def _refresh(self, state: Factorisation, A: LinearOperator) -> Factorisation:
-        matrix = A.to_dense() if isinstance(A, Dense) else A.to_sparse()
-        return Factorisation(state.analysis, matrix) if state.analysis.fits(matrix) else self._setup(A)
+        return Factorisation(self, A, previous=state)
 
     def _adjoint(self, state: Factorisation, A: LinearOperator) -> Factorisation:
         return state.adjoint()
@@ -90,39 +84,70 @@ class Direct(Solver):
         while monitor.running:
             x, r = monitor.compact(x, r)
             v.axpy(np.ones(r.shape[1]), state.solve(r), x)
-            if monitor.step_recomputed(x, r).any():
-                state.fall_back()
+            stalled = monitor.step_recomputed(x, r)
+            if stalled.any():
+                # The bound that rounding of b − A x alone explains: no factors could do better.
+                size = state.norm() * v.norm(x) + monitor.rhs_norm[monitor.active]
+                rounding = stalled & (v.norm(r) <= 10.0 * monitor.eps * size)
+                monitor.retire(rounding, Status.STAGNATED, x, "the residual is as small as rounding allows")
+                if (stalled & ~rounding).any():
+                    state.fall_back()
 
-    def _analyse(self, A: LinearOperator, matrix: sp.csr_array) -> Analysis:
-        definite = Props.POSITIVE_DEFINITE in A.props and Props.SINGULAR not in A.props
-        if self.ordering == "band" or (self.ordering == "auto" and definite and half_bandwidth(matrix) <= WIDEST):
-            return BandedCholesky(matrix)
-        symmetric = self.ordering == "symmetric" or (self.ordering == "auto" and _symmetric_pattern(A, matrix))
-        return SparseLU(matrix, symmetric=symmetric)
+    def _analyse(self, A: LinearOperator, pattern: Pattern) -> Analysis:
+        definite = _definite(A)
+        if self.ordering == "band" or (self.ordering == "auto" and definite and pattern.half_bandwidth() <= WIDEST):
+            return BandedCholesky(pattern)
+        claimed = bool(A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT))
+        symmetric = self.ordering == "symmetric" or (self.ordering == "auto" and (claimed or pattern.symmetric()))
+        return SparseLU(pattern, symmetric=symmetric)
 
 
 class Factorisation:
-    """The factors of one matrix, or the reason why there are none."""
+    """The factors of one matrix, or the reason why there are none.
 
-    def __init__(self, analysis: Analysis, matrix: Any) -> None:
-        self.analysis = analysis
-        self.failure = ""
-        self._matrix = matrix
+    Parameters
+    ----------
+    options : Direct
+    A : LinearOperator
+        With entries.
+    previous : Factorisation, optional
+        Of an earlier matrix: its analysis is kept if it fits. Its factors are dropped first, so that two sets of
+        factors never exist at the same time.
+    """
+
+    def __init__(self, options: Direct, A: LinearOperator, previous: Factorisation | None = None) -> None:
+        self._matrix = A.to_dense() if isinstance(A, Dense) else A.to_sparse()
+        self._definite = _definite(A)
         self._transposed = False
-        self._solve: Solve
-        entries = matrix if isinstance(matrix, np.ndarray) else matrix.data
+        self._solve: Solve | None = None
+        self.failure = ""
+        self.analysis: Analysis
+        self.chosen: Analysis
+        if previous is not None and previous._definite == self._definite and previous.chosen.fits(self._matrix):
+            self.analysis = previous.chosen
+        elif isinstance(A, Dense):
+            self.analysis = DenseLU()
+        else:
+            self.analysis = options._analyse(A, Pattern.of(self._matrix))
+        self.chosen = self.analysis
+        """Where the next matrix begins: a fallback of this one does not bind it."""
+        if previous is not None:
+            previous._solve = None
+        entries = self._matrix if isinstance(self._matrix, np.ndarray) else self._matrix.data
         if np.isfinite(entries).all():
-            self._factorise()
+            self._factorise(self.analysis)
         else:
             self.failure = "the matrix holds NaN or infinity"
 
     def solve(self, r: Array) -> Array:
         """Return A⁻¹ r, or A⁻ᴴ r for an adjoint, for an (n, k) array."""
+        assert self._solve is not None
         trans = "H" if self._transposed else "N"
         if is_torch(r):
             from ._torch import on_host
 
-            return on_host(lambda array: self._solve(array, trans), r)
+            solve = self._solve
+            return on_host(lambda array: solve(array, trans), r)
         return self._solve(r, trans)
 
     def adjoint(self) -> Factorisation:
@@ -132,27 +157,29 @@ class Factorisation:
         other._transposed = not self._transposed
         return other
 
-    def fall_back(self) -> None:
-        """Factorise again in a more stable way, if there is one and it succeeds."""
-        weaker, self.analysis = self.analysis, self.analysis.fallback() or self.analysis
-        if self.analysis is not weaker:
-            self._factorise()
+    def norm(self) -> float:
+        """Return the largest row sum of |A|, a bound of the size of the terms in A x."""
+        return float(abs(self._matrix).sum(axis=1).max(initial=0.0))
 
-    def _factorise(self) -> None:
-        analysis: Analysis | None = self.analysis
+    def fall_back(self) -> None:
+        """Factorise again in a more stable way; without one that succeeds, keep the factors there are."""
+        more_stable = self.analysis.fallback()
+        if more_stable is not None:
+            self._factorise(more_stable)
+
+    def _factorise(self, analysis: Analysis | None) -> None:
         while analysis is not None:
             self.analysis = analysis
             try:
                 self._solve = analysis.factorise(self._matrix)
             except SingularError as error:
-                self.failure = f"the matrix is singular ({error})"
+                if self._solve is None:
+                    self.failure = f"the matrix is singular ({error})"
                 analysis = analysis.fallback()
             else:
                 self.failure = ""
                 return
 
 
-def _symmetric_pattern(A: LinearOperator, matrix: sp.csr_array) -> bool:
-    if A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT):
-        return True
-    return same_pattern(matrix, sp.csr_array(matrix.T))
+def _definite(A: LinearOperator) -> bool:
+    return Props.POSITIVE_DEFINITE in A.props and Props.SINGULAR not in A.props

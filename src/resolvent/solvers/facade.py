@@ -5,22 +5,25 @@ Each returns a `Result` that unpacks as ``x, info``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..operators import Array, as_operator
+from ..operators import Array, Diagonal, LinearOperator, as_operator
 from ..operators.arrays import is_torch
-from .choose import choose
+from .choose import Choice, choose, choose_for_singular, with_claims
 from .direct import Direct
 from .krylov.bicgstab import BiCGStab
 from .krylov.cg import CG
 from .krylov.gmres import GMRES
 from .krylov.minres import MINRES
+from .preconditioners.recipe import build
 from .progress import Callback, Progress
-from .result import Result
+from .result import Result, Timing
 from .solver import Solver
+from .status import Status
 
 
 def solve(
@@ -70,19 +73,46 @@ def solve(
     (True, 1275.0)
     """
 
-    def pick(operator: Any) -> tuple[Solver, Any]:
-        if solver is not None:
-            return solver, M
+    operator = as_operator(A.detach() if is_torch(A) else A)
+    if solver is not None:
+        choice = Choice(solver, M, ("as asked",))
+    else:
         choice = choose(operator, M, rtol=rtol, atol=atol, maxiter=maxiter)
-        return choice.solver, choice.M if M is None else M
-
+        operator = with_claims(operator, choice.props)
     if is_torch(A) or is_torch(b):
         from ._torch import solve as solve_tensors
 
-        return solve_tensors(A, b, x0, M, pick, callback)
-    operator = as_operator(A)
-    method, preconditioner = pick(operator)
-    return method.solve(operator, b, x0, preconditioner, callback=callback)
+        return solve_tensors(
+            A if is_torch(A) else operator, b, x0, choice.M, lambda _: (choice.solver, choice.M), callback
+        )
+    result = choice.solver.solve(operator, b, x0, choice.M, callback=callback)
+    if solver is None and isinstance(choice.solver, Direct) and _broke_down(result):
+        return _go_on(result, operator, choose_for_singular(operator, choice), b, x0, callback)
+    return result
+
+
+def _broke_down(result: Result) -> bool:
+    return any(column.status is Status.BREAKDOWN for column in result.columns)
+
+
+def _go_on(
+    failed: Result, A: LinearOperator, choice: Choice, b: Array, x0: Array | None, callback: Callback | None
+) -> Result:
+    """Solve again with another method; the result tells of the first attempt and bears its cost."""
+    result = choice.solver.solve(A, b, x0, choice.M, callback=callback)
+    counts = dataclasses.replace(failed.counts)
+    counts.add(result.counts)
+    reasons = (f"{failed.extra.get('reason', 'no factorisation')}, solved iteratively", result.extra.get("reason"))
+    return dataclasses.replace(
+        result,
+        counts=counts,
+        seconds=Timing(
+            failed.seconds.prepare + result.seconds.prepare,
+            failed.seconds.solve + result.seconds.solve,
+        ),
+        solver=f"{result.solver} after {failed.solver}",
+        extra={**result.extra, "reason": ": ".join(filter(None, reasons))},
+    )
 
 
 def cg(
@@ -106,8 +136,7 @@ def cg(
     >>> x.round(12), info
     (array([1., 1.]), 0)
     """
-    method = CG(rtol=rtol, atol=atol, maxiter=maxiter)
-    return method.solve(A, b, _guess(x0, b, M), M, callback=_vector_callback(callback))
+    return _solve_as_scipy(CG(rtol=rtol, atol=atol, maxiter=maxiter), A, b, x0, M, _vector_callback(callback))
 
 
 def minres(
@@ -116,14 +145,29 @@ def minres(
     x0: Array | None = None,
     *,
     rtol: float = 1e-5,
-    atol: float = 0.0,
+    shift: float = 0.0,
     maxiter: int | None = None,
     M: Any = None,
     callback: Callable[[Array], Any] | None = None,
+    show: bool = False,
+    check: bool = False,
+    atol: float = 0.0,
 ) -> Result:
-    """Solve with MINRES for a self-adjoint, possibly indefinite A. See `resolvent.solvers.MINRES`."""
-    method = MINRES(rtol=rtol, atol=atol, maxiter=maxiter)
-    return method.solve(A, b, _guess(x0, b, M), M, callback=_vector_callback(callback))
+    """Solve with MINRES for a self-adjoint, possibly indefinite A. See `resolvent.solvers.MINRES`.
+
+    As in scipy, the system is (A − shift I) x = b, and `check` verifies by a product with a random vector that A and
+    M are self-adjoint, else raises ValueError. `show` changes nothing: print the `Result`.
+    """
+    A = as_operator(A)
+    if check:
+        M = build(M, A)
+        _verify_self_adjoint(A, "A")
+        if M is not None:
+            _verify_self_adjoint(M, "M")
+    if shift:
+        multiple: LinearOperator = Diagonal(np.full(A.shape[0], -shift, dtype=A.dtype))
+        A = A + (multiple.to_torch(A.device) if A._holds_torch() else multiple)
+    return _solve_as_scipy(MINRES(rtol=rtol, atol=atol, maxiter=maxiter), A, b, x0, M, _vector_callback(callback))
 
 
 def bicgstab(
@@ -138,8 +182,7 @@ def bicgstab(
     callback: Callable[[Array], Any] | None = None,
 ) -> Result:
     """Solve with BiCGStab for a nonsymmetric A. See `resolvent.solvers.BiCGStab`."""
-    method = BiCGStab(rtol=rtol, atol=atol, maxiter=maxiter)
-    return method.solve(A, b, _guess(x0, b, M), M, callback=_vector_callback(callback))
+    return _solve_as_scipy(BiCGStab(rtol=rtol, atol=atol, maxiter=maxiter), A, b, x0, M, _vector_callback(callback))
 
 
 def gmres(
@@ -149,39 +192,60 @@ def gmres(
     *,
     rtol: float = 1e-5,
     atol: float = 0.0,
-    restart: int = 20,
+    restart: int | None = None,
     maxiter: int | None = None,
     M: Any = None,
     callback: Callable[[float], Any] | None = None,
+    callback_type: str | None = None,
 ) -> Result:
     """Solve with restarted GMRES, preconditioned on the right. See `resolvent.solvers.GMRES`.
 
-    As in scipy, `maxiter` counts restart cycles; `callback` receives the relative residual norm of each inner
-    iteration (scipy's ``callback_type="pr_norm"``).
+    As in scipy, a cycle has 20 iterations by default, and `maxiter` counts cycles, 10 n by default. `callback` receives
+    the relative residual norm of each inner iteration, for every `callback_type` ("pr_norm", "legacy" or None) but "x",
+    which raises ValueError.
     """
-    inner = None if maxiter is None else maxiter * min(restart, len(b))
+    if callback_type not in (None, "pr_norm", "legacy", "x"):
+        raise ValueError(f"callback_type must be 'pr_norm' or 'legacy', got {callback_type!r}")
+    if callback is not None and callback_type == "x":
+        raise ValueError("callback_type 'x' is not offered, since iterates are formed only at restarts: use 'pr_norm'")
+    A = as_operator(A)
+    n, length = A.shape[0], 20 if restart is None else restart
+    method = GMRES(rtol=rtol, atol=atol, restart=length)
+    cycles = 10 * n if maxiter is None else maxiter
+    method = dataclasses.replace(method, maxiter=cycles * min(length, n))
+    report: Callback | None = None
+    if callback is not None:
+        receive = callback
+        rhs_norm = float(b.detach().norm() if is_torch(b) else np.linalg.norm(b)) or 1.0
 
-    def report(progress: Progress) -> None:
-        assert callback is not None
-        rhs_norm = float(np.linalg.norm(b)) or 1.0
-        callback(float(progress.residual_norm[0]) / rhs_norm)
+        def report(progress: Progress) -> None:
+            receive(float(progress.residual_norm[0]) / rhs_norm)
 
-    method = GMRES(rtol=rtol, atol=atol, maxiter=inner, restart=restart)
-    return method.solve(A, b, _guess(x0, b, M), M, callback=None if callback is None else report)
+    return _solve_as_scipy(method, A, b, x0, M, report)
 
 
-def spsolve(A: Any, b: Array) -> Result:
-    """Solve by sparse LU factorisation and refinement to rtol 1e-12. See `resolvent.solvers.Direct`."""
-    return Direct(rtol=1e-12).solve(A, b)
+def _solve_as_scipy(method: Solver, A: Any, b: Array, x0: Any, M: Any, callback: Callback | None) -> Result:
+    """Solve, taking ``x0="Mb"`` for the preconditioner applied to b."""
+    if isinstance(x0, str):
+        if x0 != "Mb":
+            raise ValueError(f"x0 must be an array, None or 'Mb', got {x0!r}")
+        A = as_operator(A)
+        M, b = build(M, A), b if is_torch(b) else np.asarray(b)
+        x0 = b if M is None else (M @ b.reshape(A.shape[0], -1)).reshape(b.shape)
+    return method.solve(A, b, x0, M, callback=callback)
 
 
-def _guess(x0: Any, b: Array, M: Any) -> Array | None:
-    """Return scipy's ``x0="Mb"`` as a vector, anything else as it is."""
-    if not isinstance(x0, str):
-        return x0
-    if x0 != "Mb":
-        raise ValueError(f"x0 must be an array, None or 'Mb', got {x0!r}")
-    return b if M is None else as_operator(M) @ b
+def _verify_self_adjoint(A: LinearOperator, name: str) -> None:
+    """Raise ValueError unless ‖A y‖² = yᴴ A A y for a random y, up to the cube root of rounding, as scipy tests it."""
+    y = np.random.default_rng(0).standard_normal(A.shape[0])
+    if A._holds_torch():
+        import torch
+
+        y = torch.as_tensor(y, device=A.device)
+    w = A @ y
+    square, form = complex((w.conj() * w).sum()), complex((A @ w * y).sum())
+    if abs(square - form) > abs(square) * float(np.finfo(A.dtype).eps) ** (1 / 3):
+        raise ValueError(f"{name} is not self-adjoint: ‖{name} y‖² = {square:.6g} but yᴴ{name}{name}y = {form:.6g}")
 
 
 def _vector_callback(callback: Callable[[Array], Any] | None) -> Callback | None:

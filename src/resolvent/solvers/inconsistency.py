@@ -11,7 +11,10 @@ from ..operators import Array, StructureError
 if TYPE_CHECKING:
     from .monitor import Monitor
 
-REASON = "Aᴴr = 0 up to rounding: the system is singular and inconsistent, x is nearly a least-squares solution"
+REASON = (
+    "Aᴴr = 0 up to rounding: the system is inconsistent, or too ill-conditioned for the tolerance, and x is nearly a"
+    " least-squares solution"
+)
 POWER_STEPS = 3
 ROUNDING = 100.0
 """Allowance, in units of roundoff, for the sums behind a computed residual and its product with Aᴴ."""
@@ -22,11 +25,12 @@ def least_squares_solved(monitor: Monitor, x: Array, r: Array) -> np.ndarray:
 
     Then r is orthogonal to the range of A, so that x solves the least-squares problem and nothing solves A x = b:
 
-        ‖Aᴴr‖ ≤ c ε ‖A‖ (‖A‖‖x‖ + ‖b‖)   and   ‖Aᴴr‖ ≤ 10 √ε ‖A‖‖r‖.
+        ‖Aᴴr‖ ≤ c ε ‖A‖ (‖A‖‖x‖ + ‖b‖),   ‖Aᴴr‖ ≤ 10 √ε ‖A‖‖r‖   and   ‖Aᴴr‖ tol ≤ 10 ε ‖A‖‖r‖².
 
     The first bound is what rounding of r alone would leave. The second keeps residuals out that are themselves
-    rounding. A nonsingular A of condition 1/√ε may meet the second with a residual along its smallest singular
-    vectors, but not the first, unless x has grown so large that rounding would hide any further progress.
+    rounding. A nonsingular A of condition beyond 1/√ε may meet both with a residual along its smallest singular
+    vectors. Where A stretches r by σ = ‖Aᴴr‖/‖r‖, a solution needs an x of size ‖r‖/σ, whose rounding leaves a residual
+    of ε ‖A‖‖r‖/σ: the third bound says that the tolerance is out of reach even so.
 
     Parameters
     ----------
@@ -51,10 +55,11 @@ def least_squares_solved(monitor: Monitor, x: Array, r: Array) -> np.ndarray:
         monitor.multiply(t, s)
         norm_A = np.fmax(norm_A, v.norm(s))
         s, t = t, s
-    rhs_norm, r_norm, eps = monitor.rhs_norm[monitor.active], v.norm(r), monitor.eps
+    rhs_norm, tolerance = monitor.rhs_norm[monitor.active], monitor.tolerance[monitor.active]
+    r_norm, eps = v.norm(r), monitor.eps
     rounding = ROUNDING * eps * norm_A * (norm_A * v.norm(x) + rhs_norm)
     proven: np.ndarray = (r_norm > 0.0) & (gradient <= rounding) & (gradient <= 10.0 * eps**0.5 * norm_A * r_norm)
-    return proven
+    return proven & (gradient * tolerance <= 10.0 * eps * norm_A * r_norm**2)
 
 
 def no_gain(history: np.ndarray) -> np.ndarray:

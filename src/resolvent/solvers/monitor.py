@@ -20,6 +20,7 @@ import numpy as np
 from ..operators import Array, LinearOperator
 from .best_iterate import BestIterate
 from .inconsistency import REASON, least_squares_solved, no_gain
+from .masks import all_of, any_of, spread
 from .progress import Callback, Progress
 from .result import Column, Counts
 from .status import Status
@@ -69,6 +70,8 @@ class Monitor:
         self.maxiter = maxiter
         self.active = np.arange(width)
         """Columns of the original b that the working arrays hold."""
+        self._own: slice | np.ndarray = slice(None)
+        """The same as an index: a slice until columns leave, since indexing with an array takes microseconds."""
         self.unfinished = np.ones(width, dtype=bool)
         """Which of the working columns are unfinished."""
         self._remaining: int = width
@@ -164,8 +167,11 @@ class Monitor:
         """
         proposals = self.advance(norms, x)
         doubtful = proposals if recompute is None else proposals | (recompute & self.unfinished)
-        restart = self._confirm(proposals, doubtful, x, r) if doubtful.any() else doubtful
-        self._offer(x)
+        restart = doubtful
+        if any_of(doubtful):
+            restart = self._confirm(proposals, doubtful, x, r)
+            norms = self._history[self.iteration, self._own]
+        self._offer(x, norms)
         if self.iteration >= self.maxiter:
             self._run_out(x, r)
         return restart
@@ -186,7 +192,7 @@ class Monitor:
         stalled: np.ndarray = ~(norms < 0.5 * self._refused[columns]) & self.unfinished
         self._stalls[columns] = np.where(stalled, self._stalls[columns] + 1, 0)
         self._refused[columns] = np.minimum(norms, self._refused[columns])
-        self._offer(x)
+        self._offer(x, norms)
         self.retire(self._stalls[columns] >= 3, Status.STAGNATED, x)
         if self.iteration >= self.maxiter:
             self._run_out(x, r)
@@ -201,10 +207,9 @@ class Monitor:
         self.iteration += 1
         if self.iteration >= len(self._history):
             self._history = np.concatenate([self._history, np.full_like(self._history, np.nan)])
-        self._history[self.iteration, self.active] = norms
-        self._current[self.active] = False
-        self._iterations[self.active[self.unfinished]] = self.iteration
-        if not (norms <= self._limit).all():  # not-a-number fails the comparison too
+        self._history[self.iteration, self._own] = norms
+        self._current[self._own] = False
+        if not all_of(norms <= self._limit):  # not-a-number fails the comparison too
             finite = np.isfinite(norms)
             self.retire(~finite, Status.NONFINITE, x)
             self.retire(finite & (norms > self._limit), Status.DIVERGED, x)
@@ -217,12 +222,13 @@ class Monitor:
     def retire(self, which: np.ndarray, status: Status, x: Array | None, reason: str = "") -> bool:
         """Finish the given columns of the working arrays with a status; return whether there were any."""
         which = which & self.unfinished
-        if not which.any():
+        if not any_of(which):
             return False
         positions = np.flatnonzero(which)
         columns = self.active[positions]
         for c in columns:
             self._status[c], self._reason[c] = status, reason
+        self._iterations[columns] = self.iteration
         self.unfinished = self.unfinished & ~which
         self._remaining -= len(columns)
         if x is not None and x is not self._x:
@@ -238,7 +244,7 @@ class Monitor:
 
     def reject_nonpositive(self, value: np.ndarray, name: str, x: Array) -> bool:
         """Finish columns whose quadratic form is not positive (INDEFINITE) or not finite; return whether any were."""
-        if ((value > 0.0) & (value < np.inf)).all():
+        if all_of((value > 0.0) & (value < np.inf)):
             return False
         bad = ~np.isfinite(value)
         rejected = self.retire(bad, Status.NONFINITE, x, f"{name} is not finite")
@@ -250,21 +256,26 @@ class Monitor:
         Costs four products, counted, if any of the columns asked about is unfinished, else none.
         """
         which = which & self.unfinished
-        return bool(which.any()) and self.retire(which & least_squares_solved(self, x, r), Status.STAGNATED, x, REASON)
+        return any_of(which) and self.retire(which & least_squares_solved(self, x, r), Status.STAGNATED, x, REASON)
 
     def compact(self, *arrays: Any) -> tuple[Any, ...]:
-        """Drop finished columns (the last axis) from the working arrays; the arrays themselves if none finished."""
+        """Drop finished columns (the last axis) from the working arrays; the arrays themselves if none finished.
+
+        An array given twice, as M r is r without a preconditioner, stays one array.
+        """
         if self._remaining in (0, len(self.active)):
             return arrays
         positions = np.flatnonzero(self.unfinished)
-        self.active = self.active[positions]
+        self._own = self.active = self.active[positions]
         self.unfinished = self.unfinished[positions]
         self._set_limits()
-        self._b = self.vectors.take(self._b, positions)
-        return tuple(
-            np.ascontiguousarray(a[..., positions]) if isinstance(a, np.ndarray) else self.vectors.take(a, positions)
-            for a in arrays
-        )
+        kept: dict[int, Any] = {}
+        for a in (self._b, *arrays):
+            if id(a) not in kept:
+                is_numpy = isinstance(a, np.ndarray)
+                kept[id(a)] = np.ascontiguousarray(a[..., positions]) if is_numpy else self.vectors.take(a, positions)
+        self._b = kept[id(self._b)]
+        return tuple(kept[id(a)] for a in arrays)
 
     # What the driver reads -------------------------------------------------------------------------------------------
 
@@ -272,15 +283,19 @@ class Monitor:
         """Return the verdict on every column; residuals that are not of the present x are recomputed first.
 
         A column that ended for another reason, but whose residual turns out to meet the tolerance, has converged.
-        Where x overflowed and no earlier iterate was kept, it becomes zero.
+        Where x overflowed, it becomes the best iterate, or zero where none was kept.
         """
         v = self.vectors
+        self._iterations[self.active[self.unfinished]] = self.iteration
         overflowed = np.flatnonzero(~v.finite(self._x))
-        v.clear(self._x, overflowed)
+        if self._best is not None:
+            self._best.restore(self._x, np.nan, overflowed)
+        v.clear(self._x, np.flatnonzero(~v.finite(self._x)) if len(overflowed) else overflowed)
         self._current[overflowed] = False
         stale = np.flatnonzero(~self._current)
         if len(stale):
-            self.active, self._b = stale, v.take(self._rhs, stale)
+            self._own = self.active = stale
+            self._b = v.take(self._rhs, stale)
             x = v.take(self._x, stale)
             self._residual(x, v.empty_like(x))
         return tuple(self._column(c) for c in range(len(self._status)))
@@ -360,31 +375,24 @@ class Monitor:
         proposed, gained = proposals[positions], norms < 0.5 * self._refused[columns]
         self._stalls[columns] = np.where(gained, 0, self._stalls[columns] + proposed)
         self._refused[columns] = np.where(proposed, np.fmin(norms, self._refused[columns]), self._refused[columns])
-        self.retire(_spread(~np.isfinite(norms), doubtful), Status.NONFINITE, x)
-        self.retire(_spread(norms <= self.tolerance[columns], doubtful), Status.CONVERGED, x)
-        self.retire(_spread(self._stalls[columns] >= 3, doubtful), Status.STAGNATED, x, "the limit of rounding")
+        self.retire(spread(~np.isfinite(norms), doubtful), Status.NONFINITE, x)
+        self.retire(spread(norms <= self.tolerance[columns], doubtful), Status.CONVERGED, x)
+        self.retire(spread(self._stalls[columns] >= 3, doubtful), Status.STAGNATED, x, "the limit of rounding")
         # While the true residual is close to the recurrence's, the old directions stay conjugate enough to be worth
         # more than a fresh start (van der Vorst & Ye 2000, doi:10.1137/S1064827599353865).
-        return _spread(drift > 0.1 * norms, doubtful)
+        return spread(drift > 0.1 * norms, doubtful)
 
-    def _offer(self, x: Array) -> None:
+    def _offer(self, x: Array, norms: np.ndarray) -> None:
         """Let the best iterate be kept; a finished column may be offered too, since it is not restored any more."""
         if self._best is not None:
-            self._best.offer(x, self._history[self.iteration, self.active], self.active)
+            self._best.offer(x, norms, self.active)
 
     def _run_out(self, x: Array, r: Array) -> None:
         """Judge the columns still running after the last allowed iteration by their true residual."""
         stale = self.unfinished & ~self._current[self.active]
         if stale.any():
             norms = self._refresh(np.flatnonzero(stale), x, r)
-            self.retire(_spread(norms <= self.tolerance[self.active[stale]], stale), Status.CONVERGED, x)
+            self.retire(spread(norms <= self.tolerance[self.active[stale]], stale), Status.CONVERGED, x)
         stuck = no_gain(self._history[: self.iteration + 1, self.active])
         self.retire_inconsistent(stuck, x, r)
         self.retire(np.ones(len(self.active), dtype=bool), Status.MAXITER, x)
-
-
-def _spread(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return a full-length bool array that holds `values` where `mask` is set."""
-    full = np.zeros(len(mask), dtype=bool)
-    full[mask] = values
-    return full

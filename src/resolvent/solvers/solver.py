@@ -11,8 +11,9 @@ import numpy as np
 
 from ..operators import Array, LinearOperator, Props, StructureError, as_operator
 from ..operators.arrays import is_torch
+from .foreign import fingerprint
 from .monitor import Monitor
-from .preconditioners.recipe import Recipe, build
+from .preconditioners.recipe import Recipe, build, rebuild
 from .progress import Callback
 from .result import Column, Counts, Result, Timing
 from .scaling import safe_scale, within_range
@@ -45,7 +46,8 @@ class Solver(abc.ABC):
     def __post_init__(self) -> None:
         for name in ("rtol", "atol"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float | np.floating | np.integer) and 0.0 <= value < np.inf):
+            numeric = isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
+            if not (numeric and 0.0 <= value < np.inf):
                 raise ValueError(f"{name} must be a number ≥ 0, got {value!r}")
         if self.maxiter is not None and (int(self.maxiter) != self.maxiter or self.maxiter < 0):
             raise ValueError(f"maxiter must be a whole number ≥ 0 or None, got {self.maxiter!r}")
@@ -91,7 +93,7 @@ class Solver(abc.ABC):
         StructureError
             If the method cannot use A or M.
         """
-        return Prepared(self, as_operator(A), M)
+        return Prepared(self, A, M)
 
     @final
     def solve(
@@ -120,7 +122,8 @@ class Prepared:
         Time of the last set-up.
     """
 
-    def __init__(self, solver: Solver, A: LinearOperator, M: Any) -> None:
+    def __init__(self, solver: Solver, given: Any, M: Any) -> None:
+        A = as_operator(given)
         if A.shape[0] != A.shape[1]:
             raise ValueError(
                 f"a linear system needs a square operator, got {A.shape[0]} x {A.shape[1]}: "
@@ -132,36 +135,53 @@ class Prepared:
         self.M = build(M, A)
         solver._check(A, self.M)
         self._state = solver._setup(A)
-        self._version = A.version
+        self._watch(given)
         self.seconds = time.perf_counter() - start
+
+    def _watch(self, given: Any) -> None:
+        """Remember what was prepared for, so that a change is noticed: by version, by checksum for foreign matrices."""
+        self._given = None if isinstance(given, LinearOperator) else given
+        self._version, self._fingerprint = self.A.version, fingerprint(self._given)
+
+    def _follow(self) -> None:
+        """Update if A changed since it was prepared for."""
+        if self._given is not None and fingerprint(self._given) != self._fingerprint:
+            self.update(self._given)
+        elif self.A.version != self._version:
+            self.update()
 
     def update(self, A: Any = None) -> None:
         """Prepare for new values: of the same operator after ``A.update(…)``, or of another one of the same shape.
 
         The preconditioner is updated by its recipe, a factorisation keeps its ordering where the pattern repeats.
-        A preconditioner that was given as an operator is kept as it is.
+        A preconditioner that was given as an operator is kept as it is. `solve` calls this by itself when `A.version`
+        has grown, or when the matrix of another library that was prepared for was changed in place.
         """
         start = time.perf_counter()
+        given = A if A is not None else self.A if self._given is None else self._given
         A = self.A if A is None else as_operator(A)
         if A.shape != self.A.shape:
             raise ValueError(f"expected an operator of shape {self.A.shape}, got {A.shape}: prepare a new solver")
-        if self.recipe is not None and self.M is not None:
-            self.M = self.recipe.update(self.M, A)
-        self.solver._check(A, self.M)
+        # Assigned last, and together: an error on the way leaves what was prepared before.
+        M = self.M if self.recipe is None or self.M is None else rebuild(self.recipe, self.M, A)
+        self.solver._check(A, M)
         self._state = self.solver._refresh(self._state, A)
-        self.A, self._version = A, A.version
+        self.A, self.M = A, M
+        self._watch(given)
         self.seconds = time.perf_counter() - start
 
     def adjoint(self) -> Prepared:
         """Return what solves Aᴴ x = b, with the adjoint preconditioner and the same factors where there are any."""
-        if Props.SELF_ADJOINT in self.A.props:
+        self._follow()
+        if (self.A.props | self.solver.needs) & Props.SELF_ADJOINT:
             return self
         other = object.__new__(Prepared)
         other.solver, other.recipe = self.solver, None
         other.A = self.A.H
         other.M = None if self.M is None else self.M.H
         other._state = self.solver._adjoint(self._state, other.A)
-        other._version, other.seconds = other.A.version, self.seconds
+        other._watch(other.A)
+        other.seconds = self.seconds
         return other
 
     def solve(self, b: Array, x0: Array | None = None, *, callback: Callback | None = None) -> Result:
@@ -186,8 +206,7 @@ class Prepared:
         ValueError, TypeError
             For wrong shapes, dtypes or devices.
         """
-        if self.A.version != self._version:
-            self.update()
+        self._follow()
         if is_torch(b) and not self.A._holds_torch():
             from ._torch import solve_on_host
 
@@ -214,8 +233,9 @@ class Prepared:
             from ._torch import columns_of
 
             return columns_of(A, self.M, b, x0)
-        if b.dtype.kind not in "fciub":
-            raise TypeError(f"b must be numeric, got dtype {b.dtype}")
+        if b.dtype.kind not in "fciub" or A.result_dtype(b.dtype).char not in "fdFD":
+            hint = ": pass b.toarray()" if hasattr(b.reshape(-1)[:1].tolist()[0] if b.size else None, "toarray") else ""
+            raise TypeError(f"b must be numeric, of at most double precision, got dtype {b.dtype}{hint}")
         _check_shape("b", b.shape, n, A.grid)
         dtype = A.result_dtype(b.dtype)
         if self.M is not None:
@@ -225,7 +245,7 @@ class Prepared:
         if x0 is None:
             return B, np.zeros_like(B)
         x0 = np.asarray(x0)
-        if x0.shape != b.shape and not (x0.size == b.size and x0.shape[0] == n):
+        if x0.shape != b.shape and not (x0.size == b.size and x0.ndim and x0.shape[0] == n):
             raise ValueError(f"x0 must have the shape of b, {b.shape}, got {x0.shape}")
         if x0.dtype.kind == "c" and dtype.kind != "c":
             raise TypeError("x0 is complex but the system is real: pass x0.real, or a complex b")

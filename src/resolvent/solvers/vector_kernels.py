@@ -1,12 +1,11 @@
-"""Compiled vector operations on columns: x, y are (n, k), coefficients are (k,).
+"""Compiled vector operations on columns: x, y are (n, k), coefficients and results are (k,).
 
-One column is passed as a flat array and takes its own kernel, which the compiler can vectorise along n; many columns
-are vectorised along k. Reassociation is allowed in sums, but not-a-number is honoured.
+One column is flattened, which lets the compiler vectorise along n; many columns are vectorised along k. The flattening
+is done here since a view made in Python costs as much as the call. Reassociation is allowed in sums, but not-a-number
+is honoured. The sum of one column is kept in double precision.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -15,72 +14,82 @@ FAST = {"reassoc", "contract", "arcp"}
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def dot_one(x: np.ndarray, y: np.ndarray) -> Any:
-    """xᴴ y."""
-    total = np.conj(x[0]) * y[0] * 0
-    for i in range(x.size):
-        total += np.conj(x[i]) * y[i]
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def dot_many(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
-    """xᴴ y by column."""
+def dot(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    """out = xᴴ y."""
     out[:] = 0
-    for i in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            out[c] += np.conj(x[i, c]) * y[i, c]
+    if x.shape[1] == 1:
+        total, xs, ys = out[0] * 0.0, x.ravel(), y.ravel()
+        for i in range(xs.size):
+            total += np.conj(xs[i]) * ys[i]
+        out[0] = total
+    else:
+        for i in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                out[c] += np.conj(x[i, c]) * y[i, c]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def axpy_one(alpha: complex, x: np.ndarray, y: np.ndarray) -> None:
+def norm(x: np.ndarray, out: np.ndarray) -> None:
+    """out = ‖x‖₂."""
+    out[:] = 0
+    if x.shape[1] == 1:
+        total, xs = out[0] * 0.0, x.ravel()
+        for i in range(xs.size):
+            total += xs[i].real * xs[i].real + xs[i].imag * xs[i].imag
+        out[0] = total
+    else:
+        for i in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                out[c] += x[i, c].real * x[i, c].real + x[i, c].imag * x[i, c].imag
+    for c in range(out.size):
+        out[c] = np.sqrt(out[c])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def axpy(alpha: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     """y += alpha x."""
-    for i in range(x.size):
-        y[i] += alpha * x[i]
+    if x.shape[1] == 1:
+        xs, ys, factor = x.reshape(x.size), y.reshape(y.size), alpha[0]
+        for i in range(xs.size):
+            ys[i] += factor * xs[i]
+    else:
+        for i in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                y[i, c] += alpha[c] * x[i, c]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def axpy_many(alpha: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """y += alpha x by column."""
-    for i in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            y[i, c] += alpha[c] * x[i, c]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def aypx_one(beta: complex, x: np.ndarray, y: np.ndarray) -> None:
+def aypx(beta: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     """y = x + beta y."""
-    for i in range(x.size):
-        y[i] = x[i] + beta * y[i]
+    if x.shape[1] == 1:
+        xs, ys, factor = x.reshape(x.size), y.reshape(y.size), beta[0]
+        for i in range(xs.size):
+            ys[i] = xs[i] + factor * ys[i]
+    else:
+        for i in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                y[i, c] = x[i, c] + beta[c] * y[i, c]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def aypx_many(beta: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """y = x + beta y by column."""
-    for i in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            y[i, c] = x[i, c] + beta[c] * y[i, c]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def step_one(alpha: complex, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray) -> Any:
-    """x += alpha p, r -= alpha q; return ‖r‖². One pass instead of three."""
-    total = np.abs(r[0]) * 0
-    for i in range(x.size):
-        x[i] += alpha * p[i]
-        value = r[i] - alpha * q[i]
-        r[i] = value
-        total += value.real * value.real + value.imag * value.imag
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def step_many(alpha: np.ndarray, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray, out: np.ndarray) -> None:
-    """The same by column."""
+def step(alpha: np.ndarray, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray, out: np.ndarray) -> None:
+    """x += alpha p, r -= alpha q, out = ‖r‖₂. One pass instead of three."""
     out[:] = 0
-    for i in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            x[i, c] += alpha[c] * p[i, c]
-            value = r[i, c] - alpha[c] * q[i, c]
-            r[i, c] = value
-            out[c] += value.real * value.real + value.imag * value.imag
+    if x.shape[1] == 1:
+        total, factor = out[0] * 0.0, alpha[0]
+        ps, qs, xs, rs = p.reshape(p.size), q.reshape(q.size), x.reshape(x.size), r.reshape(r.size)
+        for i in range(xs.size):
+            xs[i] += factor * ps[i]
+            value = rs[i] - factor * qs[i]
+            rs[i] = value
+            total += value.real * value.real + value.imag * value.imag
+        out[0] = total
+    else:
+        for i in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                x[i, c] += alpha[c] * p[i, c]
+                value = r[i, c] - alpha[c] * q[i, c]
+                r[i, c] = value
+                out[c] += value.real * value.real + value.imag * value.imag
+    for c in range(out.size):
+        out[c] = np.sqrt(out[c])

@@ -104,6 +104,7 @@ class NumpyVectors(Vectors):
         from . import vector_kernels
 
         self._kernels = vector_kernels
+        self._gemvs: dict[Any, Any] = {}
 
     def empty_like(self, x: Array) -> Array:
         """Return an uninitialised array like x."""
@@ -128,58 +129,49 @@ class NumpyVectors(Vectors):
 
     def dot(self, x: Array, y: Array) -> np.ndarray:
         """Return xᴴ y by column."""
-        if x.shape[1] == 1:
-            return np.asarray(self._kernels.dot_one(x.reshape(-1), y.reshape(-1))).reshape(1)
         out = np.empty(x.shape[1], dtype=x.dtype)
-        self._kernels.dot_many(x, y, out)
+        self._kernels.dot(x, y, out)
         return out
 
     def norm(self, x: Array) -> np.ndarray:
         """Return ‖x‖₂ by column, real."""
-        result: np.ndarray = np.sqrt(self.dot(x, x).real)
-        return result
+        out = np.empty(x.shape[1], dtype=x.real.dtype)
+        self._kernels.norm(x, out)
+        return out
 
     def axpy(self, alpha: np.ndarray, x: Array, y: Array) -> None:
         """Set y to y + alpha x."""
-        if x.shape[1] == 1:
-            self._kernels.axpy_one(_scalar(alpha, x), x.reshape(-1), y.reshape(-1))
-        else:
-            self._kernels.axpy_many(np.asarray(alpha, dtype=x.dtype), x, y)
+        self._kernels.axpy(np.asarray(alpha, dtype=x.dtype), x, y)
 
     def aypx(self, beta: np.ndarray, x: Array, y: Array) -> None:
         """Set y to x + beta y."""
-        if x.shape[1] == 1:
-            self._kernels.aypx_one(_scalar(beta, x), x.reshape(-1), y.reshape(-1))
-        else:
-            self._kernels.aypx_many(np.asarray(beta, dtype=x.dtype), x, y)
+        self._kernels.aypx(np.asarray(beta, dtype=x.dtype), x, y)
 
     def step(self, alpha: np.ndarray, p: Array, q: Array, x: Array, r: Array) -> np.ndarray:
         """Set x to x + alpha p and r to r − alpha q; return ‖r‖₂ by column."""
-        if x.shape[1] == 1:
-            flat = (a.reshape(-1) for a in (p, q, x, r))
-            out = np.asarray(self._kernels.step_one(_scalar(alpha, x), *flat)).reshape(1)
-        else:
-            out = np.empty(x.shape[1], dtype=x.real.dtype)
-            self._kernels.step_many(np.asarray(alpha, dtype=x.dtype), p, q, x, r, out)
-        result: np.ndarray = np.sqrt(out)
-        return result
+        out = np.empty(x.shape[1], dtype=x.real.dtype)
+        self._kernels.step(np.asarray(alpha, dtype=x.dtype), p, q, x, r, out)
+        return out
 
     def project(self, V: Array, w: Array) -> np.ndarray:
         """Return Vᴴ w for the rows of V."""
-        from scipy.linalg.blas import get_blas_funcs
-
         # V.T is Fortran-ordered, so that BLAS forms (Vᵀ)ᴴ w without copying or conjugating the basis.
-        gemv = get_blas_funcs("gemv", (V,))
-        result: np.ndarray = gemv(1.0, V.T, w.reshape(-1), trans=2)
+        result: np.ndarray = self._gemv(V)(1.0, V.T, w.reshape(-1), trans=2)
         return result
 
     def combine(self, coefficients: np.ndarray, V: Array, y: Array) -> None:
         """Add Σ coefficients[i] V[i] to y."""
-        from scipy.linalg.blas import get_blas_funcs
-
         # y := 1 Vᵀ c + 1 y in place: V.T is Fortran-ordered, so that BLAS neither copies nor allocates.
-        gemv = get_blas_funcs("gemv", (V,))
-        gemv(1.0, V.T, np.asarray(coefficients, dtype=V.dtype), beta=1.0, y=y.reshape(-1), overwrite_y=True)
+        coefficients = np.asarray(coefficients, dtype=V.dtype)
+        self._gemv(V)(1.0, V.T, coefficients, beta=1.0, y=y.reshape(-1), overwrite_y=True)
+
+    def _gemv(self, V: Array) -> Any:
+        """Return the matrix-vector product of BLAS for the dtype of V, looked up once."""
+        if V.dtype not in self._gemvs:
+            from scipy.linalg.blas import get_blas_funcs
+
+            self._gemvs[V.dtype] = get_blas_funcs("gemv", (V,))
+        return self._gemvs[V.dtype]
 
     def take(self, x: Array, columns: np.ndarray) -> Array:
         """Return a C-contiguous copy of the given columns."""
@@ -197,8 +189,3 @@ def vectors_for(x: Array) -> Vectors:
 
         return TorchVectors()
     return NumpyVectors()
-
-
-def _scalar(alpha: np.ndarray, x: Array) -> Any:
-    """Return the one coefficient in the dtype of x, so that a kernel is compiled once a dtype."""
-    return x.dtype.type(alpha[0])

@@ -8,8 +8,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from ...operators.sparse import same_pattern
-from .analysis import Analysis, SingularError, Solve, by_parts
+from .analysis import Analysis, Pattern, SingularError, Solve, by_parts
 from .sparse_lu import SparseLU
 
 WIDEST = 160
@@ -25,45 +24,42 @@ class BandedCholesky(Analysis):
 
     Parameters
     ----------
-    matrix : csr_array
-        Self-adjoint; only its lower triangle is used.
+    pattern : Pattern
+        Of a self-adjoint matrix; only the lower triangle is used.
     """
 
-    def __init__(self, matrix: sp.csr_array) -> None:
-        self._pattern = matrix
-        self.width = half_bandwidth(matrix)
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        lower = matrix.indices <= rows
-        columns = matrix.indices[lower].astype(np.intp)
+    def __init__(self, pattern: Pattern) -> None:
+        self._pattern = pattern
+        self.width = pattern.half_bandwidth()
+        rows = pattern.rows()
+        lower = pattern.indices <= rows
+        columns = pattern.indices[lower].astype(np.intp)
         self._source = np.flatnonzero(lower)
         # LAPACK's lower band storage, column by column: entry (i, j) stands at [j, i − j].
         self._target = columns * (self.width + 1) + (rows[lower] - columns)
 
     def fits(self, matrix: sp.csr_array) -> bool:
         """Whether the matrix has the analysed pattern and dtype."""
-        return sp.issparse(matrix) and matrix.dtype == self._pattern.dtype and same_pattern(matrix, self._pattern)
+        return self._pattern.fits(matrix)
 
     def factorise(self, matrix: sp.csr_array) -> Solve:
         """Factorise; raises SingularError where a pivot is not positive."""
         band = np.zeros((matrix.shape[0], self.width + 1), dtype=matrix.dtype)
         band.reshape(-1)[self._target] = matrix.data[self._source]
-        pbtrf, pbtrs = scipy.linalg.get_lapack_funcs(("pbtrf", "pbtrs"), (band,))
+        pbtrf = scipy.linalg.get_lapack_funcs("pbtrf", (band,))
         # The transpose of a C-ordered array is what Fortran wants: factorised in place, without a copy.
         factor, info = pbtrf(band.T, lower=1, overwrite_ab=1)
         if info != 0:
             raise SingularError(f"the matrix is not positive definite (pivot {info})")
 
-        def solve(r: np.ndarray, trans: str) -> np.ndarray:
-            return np.ascontiguousarray(pbtrs(factor, r, lower=1)[0])
-
-        return partial(by_parts, solve, complex_factors=factor.dtype.kind == "c")
+        return partial(by_parts, partial(_solve, factor), complex_factors=factor.dtype.kind == "c")
 
     def fallback(self) -> Analysis:
         """Return the sparse LU factorisation, which needs no definiteness."""
         return SparseLU(self._pattern, symmetric=True)
 
 
-def half_bandwidth(matrix: sp.csr_array) -> int:
-    """Return max |i − j| over the stored entries."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return int(np.abs(rows - matrix.indices).max(initial=0))
+def _solve(factor: np.ndarray, r: np.ndarray, trans: str) -> np.ndarray:
+    """Solve with L Lᴴ, which is its own adjoint whatever `trans` says."""
+    pbtrs = scipy.linalg.get_lapack_funcs("pbtrs", (factor, r))
+    return np.ascontiguousarray(pbtrs(factor, r, lower=1)[0])

@@ -9,8 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from ...operators.sparse import same_pattern
-from .analysis import Analysis, SingularError, Solve, by_parts
+from .analysis import Analysis, Pattern, SingularError, Solve, by_parts
 
 _ORDERING = {True: "MMD_AT_PLUS_A", False: "COLAMD"}
 
@@ -20,22 +19,22 @@ class SparseLU(Analysis):
 
     Parameters
     ----------
-    matrix : csr_array
-        One matrix of the pattern.
+    pattern : Pattern
+        Of the matrices to factorise.
     symmetric : bool
         Order A + Aᵀ by minimum degree and keep diagonal pivots (symmetric pattern), or order the columns (COLAMD) and
         pivot by rows.
     """
 
-    def __init__(self, matrix: sp.csr_array, *, symmetric: bool) -> None:
-        self._pattern = matrix
+    def __init__(self, pattern: Pattern, *, symmetric: bool) -> None:
+        self._pattern = pattern
         self.symmetric = symmetric
         self._columns: np.ndarray | None = None
         self._order: np.ndarray | None = None
 
     def fits(self, matrix: sp.csr_array) -> bool:
         """Whether the matrix has the analysed pattern and dtype."""
-        return sp.issparse(matrix) and matrix.dtype == self._pattern.dtype and same_pattern(matrix, self._pattern)
+        return self._pattern.fits(matrix)
 
     def fallback(self) -> Analysis | None:
         """Return LU with partial pivoting, if this one keeps diagonal pivots."""
@@ -74,8 +73,7 @@ class SparseLU(Analysis):
 
     def _keep_positions(self) -> None:
         """Find where each entry of the pattern stands in the permuted matrix, so that values are only gathered."""
-        numbered = self._pattern.copy()
-        numbered.data = np.arange(1, numbered.nnz + 1, dtype=np.float64)
+        numbered = self._pattern.numbered()
         rows = self._columns if self.symmetric else slice(None)
         permuted = numbered[rows][:, self._columns].tocsc()
         permuted.sort_indices()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...operators import Array, LinearOperator
+from ..masks import all_of, any_of
 from ..monitor import Monitor
 from ..solver import Solver, refuse_variable
 from ..status import Status
@@ -62,7 +63,7 @@ class BiCGStab(Solver):
                     x, r, shadow, p, q, t, y, fresh, failures, failed_norm, rho_old, alpha, omega, shadow_norm, norms
                 )
             )
-            if fresh.any():
+            if any_of(fresh):
                 begin = np.flatnonzero(fresh)
                 v.copy(r, begin, shadow)
                 if (fresh & (failures > 0)).any():  # r itself may just have failed as shadow
@@ -83,7 +84,7 @@ class BiCGStab(Solver):
             if _reject(alpha, "r̃ᴴAMp", y, q, x, monitor):
                 return
             half_norms = v.step(alpha, y, q, x, r)
-            if (half_norms <= monitor.tolerance[monitor.active]).all():  # saves the second half of the last iteration
+            if all_of(half_norms <= monitor.tolerance[monitor.active]):  # saves the second half of the last iteration
                 norms, fresh = half_norms, np.ones(len(half_norms), dtype=bool)
                 monitor.step(norms, x, r)
                 continue
@@ -96,20 +97,25 @@ class BiCGStab(Solver):
                 return
             norms = v.step(omega, y, t, x, r)
             rho_old = rho
-            lost |= flat & (norms > monitor.tolerance[monitor.active])
-            failures = np.where(lost, np.where(norms < 0.5 * failed_norm, 1, failures + 1), failures)
-            failed_norm = np.where(lost, norms, failed_norm)
-            fresh = lost | monitor.step(norms, x, r, recompute=lost)
-            monitor.retire_inconsistent(failures > 2, x, r)
-            monitor.retire(failures > 2, Status.BREAKDOWN, x, "ρ or ω vanished again after two new shadow vectors")
+            fresh = monitor.step(norms, x, r, recompute=lost | flat)
+            # After the monitor's verdict: ω = 0 is no loss where it confirms convergence, and elsewhere the next
+            # iteration would divide by it.
+            lost |= flat & monitor.unfinished
+            if any_of(lost):
+                norms, fresh = np.where(lost, v.norm(r), norms), fresh | lost
+                failures = np.where(lost, np.where(norms < 0.5 * failed_norm, 1, failures + 1), failures)
+                failed_norm = np.where(lost, norms, failed_norm)
+                monitor.retire_inconsistent(failures > 2, x, r)
+                monitor.retire(failures > 2, Status.BREAKDOWN, x, "ρ or ω vanished again after two new shadow vectors")
 
 
 def _reject(coefficient: np.ndarray, name: str, direction: Array, image: Array, x: Array, monitor: Monitor) -> bool:
     """Finish columns whose coefficient is not finite before it reaches x; return whether none is left."""
-    lost = np.flatnonzero(~np.isfinite(coefficient))
-    if not len(lost):
+    finite = np.isfinite(coefficient)
+    if all_of(finite):
         return False
-    monitor.retire(~np.isfinite(coefficient), Status.NONFINITE, x, f"{name} is not finite")
+    lost = np.flatnonzero(~finite)
+    monitor.retire(~finite, Status.NONFINITE, x, f"{name} is not finite")
     for array in (direction, image):
         monitor.vectors.clear(array, lost)
     coefficient[lost] = 0.0

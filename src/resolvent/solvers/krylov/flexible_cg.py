@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...operators import SPD, Array, LinearOperator, Props, StructureError
+from ..masks import any_of
 from ..monitor import Monitor
 from ..solver import Solver, refuse_not_self_adjoint
 from ..vectors import Vectors
@@ -89,7 +90,7 @@ class FlexibleCG(Solver):
             _conjugate(d, P, Q, curvatures, v)
             slope, length = v.dot(d, r), v.norm(d)
             useless = ~(abs(slope) > USELESS * length * r_norm)  # not-a-number too
-            if useless.any():
+            if any_of(useless):
                 monitor.extra["fallbacks"] += int(useless.sum())
                 positions = np.flatnonzero(useless)
                 v.copy(r, positions, d)
@@ -97,7 +98,7 @@ class FlexibleCG(Solver):
                 slope, length = v.dot(d, r), v.norm(d)
             monitor.multiply(d, q)
             curvature = v.dot(d, q).real
-            finished, stiffness = judge_curvature(monitor, curvature, length**2, stiffness, x, r)
+            finished, stiffness = judge_curvature(monitor, curvature, length**2, stiffness, d, x, r)
             if finished:
                 if monitor.finished:
                     return

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...operators import Array, LinearOperator, Props, StructureError
+from ..masks import all_of, any_of
 from ..monitor import Monitor
 from ..solver import Solver, refuse_not_self_adjoint, refuse_variable
 from ..status import Status
@@ -77,12 +78,16 @@ class MINRES(Solver):
                 x, r, r_norm, u, u_old, z, d, d_old, q, recurrence, restart, memory
             )
             norm_A, spread, limit, failed_norm = memory
-            if restart.any():
+            if any_of(restart):
                 begin = np.flatnonzero(restart)
                 v.copy(r, begin, u)
                 for vector in (u_old, d, d_old):
                     v.clear(vector, begin)
-                z = monitor.precondition(u, z)
+                if monitor.M is None or len(begin) == len(restart):
+                    z = monitor.precondition(u, z)
+                else:  # the other columns have their M u already
+                    part = v.take(u, begin)
+                    v.put(z, begin, monitor.precondition(part, v.empty_like(part)))
                 square = v.dot(u, z).real
                 if monitor.reject_nonpositive(square, "rᴴMr", x):
                     continue
@@ -97,7 +102,7 @@ class MINRES(Solver):
             else:
                 v.assign(1.0 / beta, z, z)
             monitor.multiply(z, q)
-            if restart.any():
+            if any_of(restart):
                 spread = np.fmax(spread, v.norm(q) / v.norm(z))
             alpha = v.dot(z, q).real
             v.aypx(-beta, q, u_old)
@@ -130,14 +135,15 @@ class MINRES(Solver):
             monitor.retire_inconsistent(near_solution, x, r)
             monitor.retire(hopeless, Status.STAGNATED, x, OUT_OF_REACH)
             limit = np.where(near_solution, 0.1 * near / norm_A, limit)
-            done = ~monitor.unfinished
-            v.clear(d, np.flatnonzero(done))
-            step[done] = 0.0
+            if not all_of(monitor.unfinished):
+                done = ~monitor.unfinished
+                v.clear(d, np.flatnonzero(done))
+                step[done] = 0.0
             # r₊ = s² r − s c φ u₊/β is r₊ = s² r − step u₊ in terms of the vector before division by β.
             v.assign(s**2, r, r)
             r_norm = v.step(step, d, u, x, r)
             restart = invariant | monitor.step(r_norm, x, r, recompute=invariant | (reach > LONG))
-            if invariant.any():  # a second time without gain is a failure
+            if any_of(invariant):  # a second time without gain is a failure
                 r_norm = v.norm(r)
                 failed = invariant & ~(r_norm < 0.5 * failed_norm)
                 failed_norm = np.where(invariant, r_norm, failed_norm)

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from ...operators import Array, LinearOperator, Props, StructureError
+from ...operators.detect import entries_equal
 from .entries import host_entries
 from .recipe import Recipe
 
@@ -87,6 +88,11 @@ class AMG(Recipe):
         """Build M for A."""
         return Cycle(A, self)
 
+    def claims(self, A: LinearOperator) -> Props:
+        """Return what M will claim: what A claims, except that complex aggregation keeps no plain symmetry."""
+        kept = Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE
+        return A.props & (kept if A.dtype.kind == "c" else kept | Props.SYMMETRIC)
+
 
 class Cycle(LinearOperator):
     """One cycle of a multigrid hierarchy."""
@@ -94,15 +100,12 @@ class Cycle(LinearOperator):
     def __init__(self, A: LinearOperator, recipe: AMG) -> None:
         if A.dtype.kind == "c" and recipe.method == "ruge_stuben":
             raise StructureError(f"Ruge–Stüben interpolation is real, but {A!r} is complex: use smoothed_aggregation")
-        claims = A.props & (Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE)
-        if A.dtype.kind != "c":
-            claims |= A.props & Props.SYMMETRIC
-        super().__init__(A.shape, A.dtype, props=claims, grid=A.grid)
+        super().__init__(A.shape, A.dtype, props=recipe.claims(A), grid=A.grid)
         self.recipe = recipe
         matrix = host_entries(A, "AMG")
         # A copy in double precision: pyamg notes estimates on the matrix, and mixes precisions on coarser levels.
         self._matrix = sp.csr_array(matrix, dtype=np.result_type(matrix.dtype, np.float64), copy=True)
-        self._symmetric = Props.SELF_ADJOINT in A.props or _is_self_adjoint(self._matrix)
+        self._symmetric = Props.SELF_ADJOINT in A.props or entries_equal(self._matrix, self._matrix.conj().T, 1e-14)
         self._build()
 
     def _build(self) -> None:
@@ -181,11 +184,6 @@ def _coarsest(matrix: sp.csr_array, symmetric: bool) -> Any:
         return spla.splu(matrix.tocsc()).solve
     except RuntimeError:  # exactly singular
         return scipy.linalg.pinv(matrix.toarray()).__matmul__
-
-
-def _is_self_adjoint(matrix: sp.csr_array) -> bool:
-    largest = abs(matrix.data).max(initial=0.0)
-    return bool(abs((matrix - matrix.conj().T).data).max(initial=0.0) <= 1e-14 * largest)
 
 
 @contextmanager

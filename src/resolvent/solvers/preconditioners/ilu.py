@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from ...operators import Array, LinearOperator
+from ...operators import Array, LinearOperator, Props
 from .entries import host_entries
 from .recipe import Recipe
 
@@ -60,6 +60,10 @@ class ILU(Recipe):
     def __call__(self, A: LinearOperator) -> LinearOperator:
         """Build M for A."""
         return IncompleteFactors(A, self)
+
+    def claims(self, A: LinearOperator) -> Props:
+        """Return what M will claim: nothing."""
+        return Props.NONE
 
 
 class IncompleteFactors(LinearOperator):

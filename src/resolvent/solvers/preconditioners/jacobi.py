@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
-from ...operators import Diagonal, LinearOperator
+from ...operators import Diagonal, LinearOperator, Props
 from .entries import host_diagonal
 from .recipe import Recipe
 
@@ -44,9 +42,6 @@ class Jacobi(Recipe):
         M = Diagonal(1.0 / host_diagonal(A, "Jacobi"), grid=A.grid)
         return M.to_torch(A.device) if A._holds_torch() else M
 
-    def update(self, M: LinearOperator, A: LinearOperator) -> LinearOperator:
-        """Return M with the new diagonal; its version increases."""
-        if not isinstance(M, Diagonal) or M.shape != A.shape or M.dtype != A.dtype:
-            return self(A)
-        M.update(d=np.asarray(1.0 / host_diagonal(A, "Jacobi")))
-        return M
+    def claims(self, A: LinearOperator) -> Props:
+        """Return what M will claim: building it costs one division an unknown."""
+        return self(A).props

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
 from ...operators import Array, LinearOperator, Props
-from ...operators.sparse import same_pattern
 from .entries import host_diagonal, host_entries
 from .recipe import Recipe
 
@@ -57,46 +55,24 @@ class SSOR(Recipe):
 
     def __call__(self, A: LinearOperator) -> LinearOperator:
         """Build M for A."""
-        return Sweeps(A, self.omega)
+        return Sweeps(A, self)
 
-    def update(self, M: LinearOperator, A: LinearOperator) -> LinearOperator:
-        """Return M with the new entries; its version increases."""
-        if not isinstance(M, Sweeps) or not M.fits(A):
-            return self(A)
-        M.update(A=A)
-        return M
+    def claims(self, A: LinearOperator) -> Props:
+        """Return what M will claim: what A claims."""
+        # M is congruent to D, so that even a semi-definite A with positive diagonal gives a definite M.
+        return A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE)
 
 
 class Sweeps(LinearOperator):
     """The SSOR preconditioner of one matrix, applied by compiled triangular sweeps without any allocation."""
 
-    def __init__(self, A: LinearOperator, omega: float) -> None:
+    def __init__(self, A: LinearOperator, recipe: SSOR) -> None:
         if A.shape[0] != A.shape[1]:
             raise ValueError(f"SSOR needs a square matrix, got {A.shape[0]} x {A.shape[1]}")
-        self.omega = float(omega)
-        self._read(A)
-        super().__init__(A.shape, A.dtype, props=self._claims(A), grid=A.grid)
-
-    def _read(self, A: LinearOperator) -> None:
+        super().__init__(A.shape, A.dtype, props=recipe.claims(A), grid=A.grid)
+        self.omega = float(recipe.omega)
         self._diagonal = host_diagonal(A, "SSOR")
         self._matrix = host_entries(A, "SSOR")
-
-    @staticmethod
-    def _claims(A: LinearOperator) -> Props:
-        # M is congruent to D, so that even a semi-definite A with positive diagonal gives a definite M.
-        return A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE)
-
-    def fits(self, A: LinearOperator) -> bool:
-        """Whether `update` can take over the entries of A."""
-        return A.shape == self.shape and A.dtype == self.dtype and same_pattern(A.to_sparse(), self._matrix)
-
-    def update(self, **values: Any) -> None:
-        """Take over the entries of an operator of the same pattern: ``update(A=operator)``."""
-        if set(values) != {"A"} or not self.fits(values["A"]):
-            raise ValueError(f"update takes A=operator with the pattern and dtype of {self!r}")
-        self._read(values["A"])
-        self.props = self._claims(values["A"])
-        self.version += 1
 
     def _matmat(self, X: Array) -> Array:
         out = np.empty_like(X)

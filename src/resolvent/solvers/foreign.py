@@ -1,0 +1,30 @@
+"""Noticing that a matrix of another library was changed in place."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def fingerprint(A: Any) -> int | None:
+    """Return a checksum of the values and the pattern of a numpy or scipy matrix, None for anything else. O(nnz).
+
+    Our own operators count versions; a foreign matrix says nothing when ``A.data[...] = ...`` changes it. The checksum
+    (CRC-32, about a millisecond a megabyte) is the price; wrap the matrix in `Sparse`, which has a version, to save it.
+    """
+    if isinstance(A, np.ndarray):
+        parts = [A]
+    elif sp.issparse(A):
+        names = ("data", "indices", "indptr", "row", "col", "offsets")
+        parts = [part for name in names if isinstance(part := getattr(A, name, None), np.ndarray)]
+        if any(part.dtype == object for part in parts):  # lists of lists
+            return None
+    else:
+        return None
+    total = 0
+    for part in parts:
+        total = zlib.crc32(np.ascontiguousarray(part).view(np.uint8), total)
+    return total
