@@ -18,6 +18,7 @@ from resolvent.operators import (
     Props,
     Scaled,
     Sparse,
+    StructureError,
     Sum,
     as_operator,
 )
@@ -148,3 +149,45 @@ def test_out_must_not_overlap_with_the_argument() -> None:
     x = np.ones(2)
     with pytest.raises(ValueError, match="overlap"):
         Dense(np.eye(2)).matvec(x, out=x)
+
+
+def test_versions_of_parts_show_in_what_is_made_of_them() -> None:
+    S = Sparse(np.array([[2.0, 1.0], [0.0, 2.0]]))
+    made = [S + Diagonal([1.0, 1.0]), S @ S, 2.0 * S, S.H, (S + S).H @ S]
+    before = [A.version for A in made]
+    S.update(data=[3.0, 1.0, 3.0])
+    assert all(A.version > old for A, old in zip(made, before, strict=True))
+
+
+def test_functions_that_return_their_argument_do_not_let_it_be_overwritten() -> None:
+    identity = Function((3, 3), lambda x: x, matmat=lambda X: X)
+    X = np.ones((3, 2))
+    assert np.array_equal((2 * identity + identity) @ X, 3 * np.ones((3, 2)))
+    assert np.array_equal(X, np.ones((3, 2)))
+
+
+def test_imaginary_parts_are_never_dropped() -> None:
+    with pytest.raises(StructureError, match="dtype=complex"):
+        Function((2, 2), lambda x: 1j * x) @ np.ones(2)
+    A = Function((2, 2), lambda x: 1j * x, dtype=complex)
+    assert (A @ np.ones(2))[0] == 1j
+
+
+def test_zero_multiples_and_mirrored_products() -> None:
+    B = Dense(np.arange(6.0).reshape(2, 3))
+    assert np.array_equal((0.0 * B) @ np.ones(3), np.zeros(2))
+    assert Props.SELF_ADJOINT in (B @ B.H).props & (B.H @ B).props
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, np.clongdouble, object])
+def test_formats_that_kernels_do_not_have_are_refused(dtype: type) -> None:
+    with pytest.raises(TypeError, match=r"precision|numeric|expected a matrix"):
+        as_operator(np.eye(2).astype(dtype))
+    with pytest.raises(TypeError, match=r"precision|numeric"):
+        Dense(np.eye(2)) @ np.ones(2, dtype=dtype)
+
+
+def test_half_precision_and_foreign_byte_order_are_converted() -> None:
+    for dtype in (np.float16, ">f8", ">f4"):
+        for A in (Dense(np.eye(2).astype(dtype)), Sparse(np.eye(2).astype(dtype))):
+            assert np.array_equal(A @ np.ones(2), np.ones(2))

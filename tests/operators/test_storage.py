@@ -39,6 +39,16 @@ def test_sparse_shares_what_it_is_given_and_never_alters_it() -> None:
     assert Sparse(sp.eye_array(2, dtype=int)).dtype == np.float64
 
 
+@pytest.mark.parametrize("index", [-1, 20, 10**6])
+def test_damaged_indices_are_refused_before_a_kernel_sees_them(index: int) -> None:
+    damaged = laplacian(20)
+    indices = damaged.indices.copy()
+    indices[5] = index
+    damaged.indices = indices
+    with pytest.raises(ValueError, match="column indices must lie in"):
+        Sparse(damaged)
+
+
 def test_update_keeps_the_pattern_and_counts_versions() -> None:
     A = Sparse(laplacian(4))
     before = A.matrix
@@ -128,6 +138,19 @@ def test_detected_claims_are_proofs() -> None:
     assert detect_props(laplacian(5) * 1j) == Props.SYMMETRIC
     hermitian = sp.csr_array(np.array([[3.0, 1j], [-1j, 3.0]]))
     assert detect_props(hermitian) == SPD
+    rows, columns = np.array([1, 2]), np.array([2, 1])
+    blocks = sp.coo_array(sp.block_diag([3.0 * sp.eye_array(2), neumann]))
+    coordinates = (np.concatenate([blocks.row, rows]), np.concatenate([blocks.col, columns]))
+    stored = sp.csr_array((np.concatenate([blocks.data, [0.0, 0.0]]), coordinates), shape=(7, 7))
+    assert stored.nnz == blocks.nnz + 2 and Props.POSITIVE_DEFINITE not in detect_props(stored), "no edge"
+    penalty = sp.diags_array([-1.9, 2.0, -0.1], offsets=[-1, 0, 1], shape=(6, 6), format="lil")
+    penalty[0, 0] = 1e16
+    assert detect_props(penalty) == Props.NONE, "one large entry must not hide the asymmetry of the others"
+    nearly = sp.csr_array(sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(4000, 4000)).tolil())
+    nearly[0, 0] = nearly[-1, -1] = 1.0
+    nearly = sp.csr_array(nearly - 1.5e-13 * sp.eye_array(4000))
+    nearly[0, 0] += 5e-10
+    assert nearly.sum() < 0 and Props.POSITIVE_DEFINITE not in detect_props(nearly)
     assert detect_props(np.triu(np.ones((3, 3)))) == Props.NONE
     assert detect_props(np.full((2, 2), np.nan)) == Props.NONE
     assert detect_props(np.ones((2, 3))) == Props.NONE

@@ -144,3 +144,27 @@ def test_prepared_follows_new_values_of_the_operator(rng):
     second = prepared.solve(b)
     assert second.converged and np.allclose(second.x, first.x / 3.0, rtol=1e-8)
     assert second.iterations == first.iterations
+
+
+@pytest.mark.parametrize("weight", [1e16, 1e20])
+def test_boundary_values_set_by_a_penalty_do_not_look_singular(weight):
+    """The quotients of all directions inside are below roundoff times that of the penalty, and yet sound."""
+    A = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(50, 50)).tolil()
+    A[0, 0] = A[49, 49] = weight
+    b = np.ones(50)
+    b[[0, 49]] = 0.0
+    result = CG().solve(sp.csr_array(A), b)
+    assert result.converged and result.iterations < 80
+    assert result.counts.matvec < result.iterations + 10  # a sound quotient is not questioned again and again
+
+
+def test_a_small_eigenvalue_is_not_a_null_vector():
+    result = CG().solve(np.diag([1.0, 1e-15]), np.ones(2))
+    assert result.converged and np.allclose(result.x, [1.0, 1e15])
+
+
+def test_directions_that_are_rounding_outside_of_the_null_space_are_given_up():
+    d = np.resize(np.arange(5.0), 100)
+    result = CG().solve(sp.diags_array(d), np.random.default_rng(1).standard_normal(100))
+    assert result.status is Status.STAGNATED and "too ill-conditioned" in result.extra["reason"]
+    assert result.iterations < 12

@@ -49,11 +49,92 @@ def test_cg_callback_receives_the_iterates_that_scipy_gives() -> None:
     assert all(np.allclose(x, y, rtol=1e-8) for x, y in zip(ours, theirs, strict=True))
 
 
-def test_spsolve_and_guess_from_the_preconditioner() -> None:
-    A = laplacian(9)
-    assert np.allclose(resolvent.spsolve(A, np.ones(9)).x, spla.spsolve(A.tocsc(), np.ones(9)))
-    M = sp.diags_array(0.5 * np.ones(9))
-    assert resolvent.cg(A, np.ones(9), "Mb", M=M, rtol=1e-10).converged
+@pytest.mark.parametrize("name", ["cg", "minres", "gmres", "bicgstab"])
+def test_guess_from_the_preconditioner(name: str) -> None:
+    A = Sparse(laplacian(12), props=SPD, grid=(3, 4))
+    for M in (sp.diags_array(0.5 * np.ones(12)), Jacobi(), None):
+        for shape in ((12,), (3, 4), (12, 2)):
+            result = getattr(resolvent, name)(A, np.ones(shape), "Mb", M=M, rtol=1e-10)
+            assert result.converged and result.x.shape == shape
+    assert resolvent.cg(np.eye(3), np.ones(3), "Mb").iterations == 0, "b itself is the guess without M"
+
+
+def test_gmres_takes_the_keywords_of_scipy() -> None:
+    A, b = laplacian(30) + sp.diags_array([0.3], offsets=[1], shape=(30, 30)), np.arange(1.0, 31.0)
+    for callback_type in (None, "pr_norm", "legacy"):
+        norms: list[float] = []
+        result = resolvent.gmres(A, b, restart=None, callback=norms.append, callback_type=callback_type)
+        assert result.converged and "restart=20" in result.solver
+        assert np.allclose(norms, result.history[1:] / np.linalg.norm(b))
+    with pytest.raises(ValueError, match="only at restarts"):
+        resolvent.gmres(A, b, callback=print, callback_type="x")
+    with pytest.raises(ValueError, match="callback_type must be"):
+        resolvent.gmres(A, b, callback_type="norm")
+
+
+def test_gmres_counts_cycles_for_fields_too() -> None:
+    A = Sparse(laplacian(60), grid=(2, 30))
+    b = np.random.default_rng(0).standard_normal((2, 30))
+    assert resolvent.gmres(A, b, restart=7, maxiter=3, rtol=1e-14).iterations == 21
+    # scipy's default, 10 n cycles, lets this one converge where 10 n iterations would not.
+    slow = resolvent.gmres(laplacian(60), b.ravel(), restart=5, rtol=1e-8)
+    assert slow.converged and slow.iterations > 600
+
+
+def test_minres_shifts_and_checks_as_scipy_does() -> None:
+    A, b = laplacian(20), np.arange(20.0)
+    x, info = resolvent.minres(A, b, shift=1.1, rtol=1e-10, show=False, check=True)
+    assert info == 0 and np.allclose((A - 1.1 * sp.eye_array(20)) @ x, b, atol=1e-7)
+    assert np.allclose(x, spla.minres(A, b, shift=1.1, rtol=1e-12)[0], atol=1e-6)
+    with pytest.raises(ValueError, match="A is not self-adjoint"):
+        resolvent.minres(sp.triu(A).tocsr(), b, check=True)
+    with pytest.raises(ValueError, match="M is not self-adjoint"):
+        resolvent.minres(A, b, M=ILU(drop_tol=0.3, fill_factor=1.0)(as_operator(A + sp.eye_array(20, k=1))), check=True)
+    assert resolvent.minres(A, b, M=Jacobi(), check=True).converged
+
+
+def test_a_chosen_direct_solver_gives_way_to_an_iterative_one_where_the_matrix_is_singular() -> None:
+    A = laplacian(64)
+    A.data[0] = A.data[-1] = 1.0  # Neumann: the constants are a null space
+    b = A @ np.arange(64.0)
+    # Upwind differences on a circle: singular and not symmetric.
+    upwind = sp.diags_array([-1.0, 1.0, -1.0], offsets=[-1, 0, 63], shape=(64, 64), format="csr")
+    for matrix, method in ((A, "MINRES"), (A.toarray(), "MINRES"), (upwind, "GMRES")):
+        rhs = b if method == "MINRES" else matrix @ np.sin(np.arange(64.0))
+        result = solve(matrix, rhs)
+        assert result.converged and np.linalg.norm(matrix @ result.x - rhs) <= 1e-8 * np.linalg.norm(rhs)
+        assert result.solver.startswith(method) and result.solver.endswith("after Direct(rtol=1e-08)")
+        assert "singular" in str(result.extra["reason"])
+    assert solve(A, b, solver=Direct()).status is Status.BREAKDOWN, "the caller's own method is kept"
+    inconsistent = solve(A, np.ones(64))
+    assert not inconsistent.converged and np.isfinite(inconsistent.x).all()
+    many = solve(A, np.stack((b, 2 * b, 0 * b), axis=1))
+    assert many.converged and len(many.columns) == 3
+
+
+def test_what_the_entries_prove_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    prepare = Direct._analyse
+
+    def analyse(self: Direct, A: object, matrix: object) -> object:
+        analysis = prepare(self, A, matrix)  # type: ignore[arg-type]
+        seen.append((A.props, A.grid, type(analysis).__name__))  # type: ignore[attr-defined]
+        return analysis
+
+    monkeypatch.setattr(Direct, "_analyse", analyse)
+    own = Sparse(laplacian(12), grid=(3, 4))
+    assert solve(own, np.ones((3, 4))).converged and own.props == Props.NONE
+    assert solve(laplacian(12), np.ones(12)).converged
+    assert [entry[1:] for entry in seen] == [((3, 4), "BandedCholesky"), (None, "BandedCholesky")]  # type: ignore[index]
+    assert all(Props.POSITIVE_DEFINITE in entry[0] for entry in seen)  # type: ignore[index]
+
+
+def test_not_a_number_in_the_matrix_is_a_status_with_and_without_a_recipe() -> None:
+    A = laplacian(30)
+    A.data[7] = np.nan
+    for M in (None, Jacobi(), ILU(), AMG()):
+        assert solve(A, np.ones(30), M=M).status is Status.NONFINITE
+        assert solve(A.toarray(), np.ones(30), M=M).status is Status.NONFINITE
 
 
 def test_choice_follows_structure_and_explains_itself() -> None:

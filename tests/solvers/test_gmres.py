@@ -89,7 +89,7 @@ def test_inconsistent_systems_stagnate_and_do_not_increase_the_residual(method, 
     A, b = neumann(n), rng.standard_normal(n)
     result = method(restart=n).solve(A, b)
     assert result.status is Status.STAGNATED
-    assert "singular and inconsistent" in result.extra["reason"]
+    assert "inconsistent" in result.extra["reason"]
     assert result.residual_norm == pytest.approx(abs(b.sum()) / np.sqrt(n), rel=1e-6)
     assert result.residual_norm <= np.linalg.norm(b)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from resolvent.operators import Dense, Diagonal, Function, Props, Sparse, StructureError
+from resolvent.operators import SPD, Dense, Diagonal, Function, Props, Sparse, StructureError
 from resolvent.solvers import AMG, CG, MINRES, SSOR, Jacobi, Status
 
 from .conformance import diffusion, neumann, poisson, relative_residual, spd
@@ -135,3 +135,29 @@ def test_refuses_what_it_cannot_use():
     for M in (Diagonal(-np.ones(16)), Diagonal(np.where(np.arange(16) < 15, 1.0, -1.0))):
         result = MINRES().solve(A, np.arange(16.0), M=M)
         assert result.status is Status.INDEFINITE and np.isfinite(result.x).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tolerance_within_reach_is_reached_at_condition_1e9(seed):
+    """After 11 iterations Aᴴr is rounding next to ‖A‖²‖x‖, but further steps along small eigenvectors still help."""
+    Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((8, 8)))[0]
+    A = (Q * np.logspace(0, -9, 8)) @ Q.T
+    result = MINRES(rtol=1e-3).solve((A + A.T) / 2, Q @ np.ones(8))
+    assert result.converged and result.iterations <= 30
+
+
+def test_a_restart_preconditions_only_the_columns_that_restart():
+    """Column 0 lives in an invariant subspace and starts afresh; column 1 goes on with the M u it has."""
+    A, widths = Diagonal(np.linspace(1.0, 3.0, 30), props=Props.SELF_ADJOINT), []
+
+    def precondition(u):
+        widths.append(u.shape[1])
+        return 0.5 * u
+
+    M = Function(A.shape, lambda u: 0.5 * u, matmat=precondition, props=SPD)
+    B = np.ones((30, 2))
+    B[2:, 0] = 0.0
+    result = MINRES(rtol=0.0).solve(A, B, M=M)
+    assert result.counts.preconditioner == sum(widths)
+    together = [i for i, w in enumerate(widths) if w == 2]
+    assert 1 in widths[: together[-1]]

@@ -289,3 +289,45 @@ def test_a_singular_system_never_hides_behind_its_status(rng):
         result = solver.solve(A, b)
         assert result.status in (Status.STAGNATED, Status.MAXITER, Status.DIVERGED, Status.BREAKDOWN)
         assert result.residual_norm <= np.linalg.norm(b) * (1 + 1e-12)
+
+
+def test_an_iterate_that_overflowed_gives_way_to_the_best_one():
+    A, b = sp.eye_array(4, format="csr"), np.ones((4, 1))
+    x, r = np.full_like(b, 0.25), np.empty_like(b)
+    monitor = monitor_for(A, b, x, self_adjoint=True)
+    monitor.start(x, r, keep_best=True)
+    x[:] = np.inf
+    monitor.advance(np.array([2.0]), x)
+    monitor.retire(np.array([True]), Status.MAXITER, x)
+    (column,) = monitor.columns()
+    assert (x == 0.25).all() and column.residual_norm == pytest.approx(1.5)
+
+
+def test_an_array_given_twice_is_compacted_once():
+    A, b = sp.eye_array(4, format="csr"), np.ones((4, 3))
+    x, r = np.zeros_like(b), np.empty_like(b)
+    monitor = monitor_for(A, b, x)
+    monitor.start(x, r)
+    monitor.retire(np.array([False, True, False]), Status.BREAKDOWN, x)
+    first, again, other = monitor.compact(r, r, x)
+    assert again is first and other is not first and first.shape == (4, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("shape", [(0, 1), (0, 3), (5, 1), (5, 3)])
+def test_vector_operations_on_any_shape(dtype, shape, rng):
+    v = NumpyVectors()
+    p, q, x, r = (rng.standard_normal(shape).astype(dtype) for _ in range(4))
+    alpha = np.arange(1.0, shape[1] + 1.0)
+    assert v.dot(p, q).dtype == dtype and np.allclose(v.dot(p, q), (p.conj() * q).sum(axis=0), rtol=1e-4, atol=1e-5)
+    new_x, new_r = x + alpha * p, r - alpha * q
+    norms = v.step(alpha, p, q, x, r)
+    assert np.allclose(x, new_x, atol=1e-5) and np.allclose(r, new_r, atol=1e-5)
+    assert norms.dtype == p.real.dtype and np.allclose(norms, np.linalg.norm(r, axis=0), rtol=1e-4)
+    assert np.allclose(v.norm(p), np.linalg.norm(p, axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_empty_systems_are_solved(name):
+    result = ITERATIVE[name].solve(Diagonal(np.ones(0), props=SPD), np.ones(0))
+    assert result.converged and result.iterations == 0 and result.x.shape == (0,)

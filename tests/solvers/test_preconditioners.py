@@ -79,16 +79,38 @@ def test_new_values_reach_the_preconditioner(name, rng):
     assert updated.converged and updated.iterations == fresh.iterations
 
 
-@pytest.mark.parametrize("name", ["Jacobi", "SSOR"])
-def test_cheap_updates_keep_the_operator_and_raise_its_version(name):
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_update_leaves_the_old_preconditioner_to_those_who_share_it(name):
     recipe, A = RECIPES[name], Sparse(poisson(6), props=SPD)
     M = recipe(A)
+    shared, before = M.H, M @ np.ones(36)
     A.update(data=2.0 * A.matrix.data)
     again = recipe.update(M, A)
-    assert again is M and M.version == 1
-    assert np.allclose(M @ np.ones(36), recipe(A) @ np.ones(36))
-    other = recipe.update(M, spd(poisson(5)))  # another size: built anew
-    assert other is not M and other.shape == (25, 25)
+    assert np.allclose(again @ np.ones(36), recipe(A) @ np.ones(36))
+    assert np.array_equal(shared @ np.ones(36), M.H @ np.ones(36)) and np.array_equal(M @ np.ones(36), before)
+    assert recipe.update(M, spd(poisson(5))).shape == (25, 25)
+
+
+def test_an_update_that_fails_leaves_the_old_preconditioner_whole():
+    A = Sparse(poisson(6), props=SPD)
+    M = SSOR()(A)
+    before = M @ np.ones(36)
+    spoilt = A.matrix.data.copy()
+    spoilt[1] = np.nan  # off the diagonal
+    A.update(data=spoilt)
+    with pytest.raises(ValueError, match="NaN"):
+        SSOR().update(M, A)
+    assert np.array_equal(M @ np.ones(36), before)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("kind", ["definite", "nonsymmetric"])
+def test_claims_are_known_before_building(name, dtype, kind):
+    A, recipe = system(kind, dtype), RECIPES[name]
+    if A.dtype.kind != "c" or getattr(recipe, "method", "") != "ruge_stuben":
+        kinds = Props.SYMMETRIC | Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE | Props.VARIABLE
+        assert recipe.claims(A) & kinds == recipe(A).props & kinds
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def print_certificate(description: Description, *, file: bool = True) -> None:
     """Print residuals, tolerance, iterations, failures, solver, cost split and, if asked for, checksum and file."""
+    from ..datasets.capacity import bytes_text
     from ..datasets.discretisation import describe_evidence
 
     residual, iterations = description.certificates["rho_float64"], description.certificates["iterations"]
@@ -33,7 +34,7 @@ def print_certificate(description: Description, *, file: bool = True) -> None:
     rows |= {name.partition(" ")[0]: text for name, text in evidence.items()}
     if file:
         rows["checksum"] = f"SHA-256 {description.content_sha256}"
-        rows["file"] = f"{description.path}, {size(description.size_bytes)}"
+        rows["file"] = f"{description.path}, {bytes_text(description.size_bytes)}"
     write_pairs(rows)
 
 
@@ -42,19 +43,3 @@ def cost_split(cost: dict[str, float]) -> str:
     wall = cost["wall"] or 1.0
     stages = [f"{stage} {100.0 * s / wall:.0f} %" for stage, s in cost.items() if stage != "wall" and s >= 0.005 * wall]
     return f"{', '.join(stages)} of {cost['wall']:.3g} s"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people say it.
-
-    Examples
-    --------
-    >>> size(900), size(1_500_000)
-    ('900 B', '1.4 MiB')
-    """
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024.0:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024.0
-    return f"{value:.1f} TiB"

@@ -43,6 +43,17 @@ def write(text: Any = "") -> None:
     output().print(text, soft_wrap=True)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "sample"), counted(12, "sample")
+    ('1 sample', '12 samples')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def note(text: str) -> None:
     """Print a line that is not part of the result."""
     messages().print(text, style="dim", soft_wrap=True)

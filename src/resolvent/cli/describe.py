@@ -23,7 +23,7 @@ def describe(
     """Say what a dataset holds, where it comes from, how accurate it is and what it cost."""
     from .. import datasets
     from .certificate import print_certificate
-    from .console import write, write_pairs
+    from .console import counted, write, write_pairs
 
     found = datasets.describe(file)
     if full:
@@ -31,7 +31,7 @@ def describe(
         return
     splits = ", ".join(f"{count} {name}" for name, count in found.splits.items())
     options = ", ".join(f"{key}={value}" for key, value in found.config["family"].items() if key != "family")
-    write(f"{file}: {found.samples} samples of {found.config['family']['family']} ({splits})")
+    write(f"{file}: {counted(found.samples, 'sample')} of {found.config['family']['family']} ({splits})")
     write_pairs({**found.card, "options": options})
     write("fields, with statistics over the train split")
     _print_fields(found)

@@ -209,7 +209,10 @@ def _differences(differences: dict[str, tuple[Any, Any]]) -> RenderableType:
     from rich.table import Table
 
     table = Table("option", "there", "requested", box=box.SIMPLE_HEAD, pad_edge=False)
+    decided = differences.keys() & {"rtol", "solver"}  # what the method and its window follow from
     for key, (there, requested) in differences.items():
+        if decided and key in ("method", "window"):
+            continue
         name = key.removeprefix("family.")
         option = "FAMILY" if key == "family.family" else f"--{name.replace('_', '-')}" if name in _OPTIONS else name
         table.add_row(option, *("(none)" if value is None else str(value) for value in (there, requested)))

@@ -57,7 +57,11 @@ def generate(
         ),
     ] = None,
     rtol: Annotated[
-        float, typer.Option(help="Largest ‖b − A u‖/‖b‖ accepted, in double precision.", rich_help_panel=_CERTIFICATE)
+        float,
+        typer.Option(
+            help="Largest ‖b − A u‖/‖b‖ accepted, in double precision and before rounding to --dtype.",
+            rich_help_panel=_CERTIFICATE,
+        ),
     ] = 1e-8,
     solver: Annotated[
         str,
@@ -70,7 +74,11 @@ def generate(
     ] = "auto",
     dtype: Annotated[
         str,
-        typer.Option(metavar="float64|float32", help="Precision of stored fields.", rich_help_panel=_CERTIFICATE),
+        typer.Option(
+            metavar="float64|float32",
+            help="Precision of stored fields. --rtol holds before rounding; float32 stores the residual after it too.",
+            rich_help_panel=_CERTIFICATE,
+        ),
     ] = "float64",
     on_failure: Annotated[
         str,
@@ -95,13 +103,13 @@ def generate(
     """Generate a dataset of certified solutions; the same command resumes an interrupted run.
 
     Every sample is solved until its relative residual, measured in double precision on the problem assembled anew
-    from what is stored, is at most --rtol. Sample i is the same whatever --n, --workers and interruptions; a finished
+    from the stored inputs, is at most --rtol; float32 rounds the solution afterwards. Sample i is the same whatever --n, --workers and interruptions; a finished
     file grows when the command is repeated with a larger --n. Work in progress lies in OUT.parts.
     """
     from .. import datasets
     from .certificate import print_certificate
     from .compilation import compilation_announced
-    from .console import note, write
+    from .console import counted, note, write
     from .progress import duration, rate, samples_shown
     from .registry import nearest
 
@@ -112,15 +120,23 @@ def generate(
             f"unknown solver {solver!r}: expected one of {', '.join(strategies)}",
             f"did you mean {near}?" if near else "choose a --solver from this list",
         )
+    if not 0.0 < rtol < 1.0:
+        raise InputError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}", "correct --rtol")
     made = _family(family, resolution, grid, preset, option or [])
     path = Path(f"{family}.h5") if out is None else out
+    if not path.name:
+        raise InputError("--out holds no file name", f"for example --out {family}.h5")
+    if path.suffix.lower() not in (".h5", ".hdf5") and not path.is_dir():
+        raise InputError(f"--out {path}: expected a file name that ends in .h5 or .hdf5", f"for example {family}.h5")
     states: list[Progress] = []
 
     with samples_shown() as show, compilation_announced(workers=workers):
 
         def follow(state: Progress) -> None:
             if not states and state.resumed:
-                note(f"resuming: {state.resumed} of {state.total} samples are there")
+                note(
+                    f"resuming: {state.resumed} of {counted(state.total, 'sample')} {'is' if state.resumed == 1 else 'are'} there"
+                )
             states[:] = [*states[:1], state]
             show(state)
 
@@ -145,10 +161,11 @@ def generate(
     if states:
         new = n - states[0].resumed
         write(
-            f"{path}: {n} samples of {made.name}, {new} made in {duration(seconds)} ({rate(new / seconds)} samples/s)"
+            f"{path}: {counted(n, 'sample')} of {made.name}, {new} made in {duration(seconds)} ({rate(new / seconds)} samples/s)"
         )
     else:
-        write(f"{path}: all {n} samples of {made.name} were there already")
+        there = f"all {n} samples" if n > 1 else "the only sample"
+        write(f"{path}: {there} of {made.name} {'were' if n > 1 else 'was'} there already")
     print_certificate(datasets.describe(path))
 
 

@@ -191,6 +191,11 @@ def _load_numpy(path: Path, key: str | None) -> Any:
     import scipy.sparse as sp
 
     with path.open("rb") as stream:  # opened here, since numpy leaves a damaged archive open
+        start = stream.read(6)  # numpy takes anything that it does not know for a pickle
+        if not start.startswith((b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")):
+            what = "does not start as one" if start else "is empty"
+            raise InputError(f"{path} cannot be read as NumPy: it {what}", "it may be damaged or misnamed")
+        stream.seek(0)
         stored = np.load(stream, allow_pickle=False)
         if isinstance(stored, np.ndarray):
             _refuse_key(path, key)

@@ -71,8 +71,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return " or ".join(difflib.get_close_matches(name, list(known), n=2, cutoff=0.5))
 
 
-def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
+def parse_options(pairs: Iterable[str], example: str = "source=grf") -> dict[str, Any]:
     """Return ``key=value`` pairs as a dict, with numbers and booleans as such and anything else as text.
+
+    Parameters
+    ----------
+    pairs : iterable of str
+    example : str
+        A pair to show to someone who gave something else.
 
     Examples
     --------
@@ -84,7 +90,7 @@ def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key.isidentifier():
-            raise InputError(f"--option expects key=value, got {pair!r}", "for example --option source=grf")
+            raise InputError(f"--option expects key=value, got {pair!r}", f"for example --option {example}")
         if key in options:
             raise InputError(f"--option {key} is given twice", "keep one of them")
         options[key] = _value(text.strip())
@@ -107,3 +113,23 @@ def fitted(cls: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: float(value) if hints.get(key) is float and type(value) is int else value for key, value in options.items()
     }
+
+
+def check_types(cls: type[Any], options: Mapping[str, Any]) -> None:
+    """Raise InputError for an option whose value is not of the kind that a field of a dataclass holds."""
+    hints = typing.get_type_hints(cls)
+    for name, value in options.items():
+        hint = hints[name]
+        kinds = typing.get_args(hint) or (hint,)
+        if typing.get_origin(hint) is typing.Literal:
+            fits, expected = value in kinds, f"one of {', '.join(map(str, kinds))}"
+        elif bool in kinds:
+            fits, expected = isinstance(value, bool), "true or false"
+        elif float in kinds:
+            fits, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        elif int in kinds:
+            fits, expected = type(value) is int, "a whole number"
+        else:
+            continue
+        if not (fits or (value is None and type(None) in kinds)):
+            raise InputError(f"{cls.__name__}: {name} must be {expected}, got {value!r}", f"correct --option {name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,8 +23,9 @@ def reproduce(
     than two solvers within the tolerance may.
     """
     from .. import datasets
+    from ..datasets.settings import changes_text
     from .compilation import compilation_announced
-    from .console import messages, write, write_pairs
+    from .console import counted, messages, write, write_pairs
 
     with compilation_announced():
         if messages().is_terminal:
@@ -35,21 +36,13 @@ def reproduce(
     verdict = "the same within tolerance" if found.passed else "DIFFERENT"
     verdict = "identical in every bit" if found.identical else verdict
     write(f"{file}, sample {index}: {verdict}")
-    rows = {"replayed": f"{found.replayed} samples of its chunk, this one the last"}
+    rows = {"replayed": f"{counted(found.replayed, 'sample')} of its chunk, this one the last"}
     if not found.identical:
         rows["residual"] = f"‖A(u_new − u_stored)‖/‖b‖ = {found.residual_change:.2e}, rtol {found.tolerance:.1e}"
         changed = [f"{path} by {change:.1e}" for path, change in found.changes.items() if change != 0.0]
         rows["differ"] = ", ".join(changed) + ", relative to their largest values"
     if found.environment:
-        rows["changed"] = (
-            "; ".join(_change(key, *pair) for key, pair in found.environment.items()) + ", since it was made"
-        )
+        rows["changed"] = f"{changes_text(found.environment)}, since it was made"
     write_pairs(rows)
     if not found.passed:
         raise typer.Exit(RESULT)
-
-
-def _change(key: str, then: Any, now: Any) -> str:
-    """Return what changed, with old and new value where they are short."""
-    values = f"{then} then, {now} now"
-    return f"{key} ({values})" if len(values) <= 60 else key

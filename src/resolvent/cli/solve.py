@@ -10,9 +10,13 @@ import typer
 from .errors import RESULT, DebugOption, InputError
 
 if TYPE_CHECKING:
-    from ..solvers import Result
+    from ..solvers import Result, Solver
 
 EXAMPLE = "Example: resolvent solve A.mtx b.npy --rtol 1e-10 --out x.npy --plot history.png --explain"
+
+SOLVERS = ("direct", "cg", "flexiblecg", "minres", "gmres", "fgmres", "bicgstab")
+PRECONDITIONERS = ("jacobi", "ssor", "ilu", "amg")
+"""Names for the help, which is to appear without importing them; a test compares them with the registry."""
 
 _INPUT, _METHOD, _OUTPUT = "Input", "Method", "Output"
 
@@ -37,7 +41,7 @@ def solve(
         typer.Option(
             "--solver",
             "-s",
-            help="auto, direct, cg, minres, gmres, fgmres, bicgstab, …; auto decides by the structure of A.",
+            help=f"auto, {', '.join(SOLVERS)}; auto decides by the structure of A.",
             rich_help_panel=_METHOD,
         ),
     ] = "auto",
@@ -46,7 +50,7 @@ def solve(
         typer.Option(
             "--preconditioner",
             "-p",
-            help="auto, none, jacobi, ssor, ilu, amg, …; auto is what suits A with --solver auto, and none otherwise.",
+            help=f"auto, none, {', '.join(PRECONDITIONERS)}; auto is what suits A with --solver auto, and none otherwise.",
             rich_help_panel=_METHOD,
         ),
     ] = "auto",
@@ -95,7 +99,9 @@ def solve(
     if not 0.0 <= rtol < 1.0:
         raise InputError(f"rtol must be a number from 0 to below 1, such as 1e-8, got {rtol:g}", "correct --rtol")
 
-    result, A = _solve(matrix, key, rhs, rhs_key, solver, preconditioner, (rtol, atol, maxiter), option or [], explain)
+    result, used, A, b = _solve(
+        matrix, key, rhs, rhs_key, solver, preconditioner, (rtol, atol, maxiter), option or [], explain
+    )
 
     from .console import messages, write
 
@@ -115,7 +121,9 @@ def solve(
     if not result.converged:
         from rich.text import Text
 
-        messages().print(Text.assemble(("hint: ", "bold cyan"), _advice(result, A)), soft_wrap=True)
+        from .advice import advice
+
+        messages().print(Text.assemble(("hint: ", "bold cyan"), advice(result, used, A, b)), soft_wrap=True)
         raise typer.Exit(RESULT)
 
 
@@ -129,7 +137,7 @@ def _solve(
     tolerances: tuple[float, float, int | None],
     pairs: list[str],
     explain: bool,
-) -> tuple[Result, Any]:
+) -> tuple[Result, Solver, Any, Any]:
     import numpy as np
 
     from ..operators import as_operator
@@ -138,18 +146,23 @@ def _solve(
     from .console import write
     from .progress import residual_shown
     from .reading import read_matrix, read_right_hand_side
-    from .registry import chosen, fitted, parse_options, recipe_classes, solver_classes
+    from .registry import check_types, chosen, fitted, parse_options, recipe_classes, solver_classes
 
     methods, recipes = solver_classes(), recipe_classes()
     method = None if solver.lower() == "auto" else chosen("solver", solver, {"auto": None, **methods})
     recipe = None
     if preconditioner.lower() not in ("auto", "none"):
         recipe = chosen("preconditioner", preconditioner, {"auto": None, "none": None, **recipes})()
-    options = dict(zip(("rtol", "atol", "maxiter"), tolerances, strict=True)) | parse_options(pairs)
+    further = parse_options(pairs, "restart=50")
+    options = dict(zip(("rtol", "atol", "maxiter"), tolerances, strict=True))
+    for name in further.keys() & options.keys():
+        raise InputError(f"{name} is given by --{name}, not by --option", f"write --{name} {further[name]}")
+    options |= further
     if method is None and pairs:
         raise InputError("--option is for a solver named with --solver", "name one, for example --solver gmres")
     if method is not None:
         _check_options(method, options)
+        check_types(method, further)
         method = method(**fitted(method, options))
 
     A = read_matrix(matrix, key)
@@ -178,7 +191,7 @@ def _solve(
             for reason in reasons:
                 write(f"            {reason.strip()}")
         with residual_shown(str(choice.solver)) as callback:
-            return choice.solver.solve(operator, b, None, choice.M, callback=callback), A
+            return choice.solver.solve(operator, b, None, choice.M, callback=callback), choice.solver, A, b
 
 
 def _check_options(method: Any, options: dict[str, Any]) -> None:
@@ -195,28 +208,3 @@ def _check_options(method: Any, options: dict[str, Any]) -> None:
                 f"{method.__name__} has no option {name!r}: expected one of {', '.join(valid)}",
                 f"did you mean {near}?" if near else "correct --option",
             )
-
-
-def _advice(result: Result, A: Any) -> str:
-    """Return what to try on the command line for a result that did not converge."""
-    import numpy as np
-
-    reason = str(result.extra.get("reason", ""))
-    stored = abs(A)
-    for name, sums in (("row", stored.sum(axis=1)), ("column", stored.sum(axis=0))):
-        empty = np.flatnonzero(np.asarray(sums).ravel() == 0.0)
-        if empty.size:
-            return f"the matrix is singular: {name} {empty[0]} (counted from 0) holds zeros only"
-    if "singular" in reason:
-        return (
-            "the matrix is singular: mend it (a missing boundary condition?), or, if b is consistent with it, try "
-            "--solver minres (symmetric) or --solver gmres"
-        )
-    return {
-        "MAXITER": "raise --maxiter, try a stronger --preconditioner (ilu, amg), --solver direct, or a larger --rtol",
-        "STAGNATED": "raise --rtol to what rounding allows; if the system is singular, b must be consistent with it",
-        "BREAKDOWN": "try --solver gmres or --solver direct, or another --preconditioner",
-        "INDEFINITE": "try --solver minres (symmetric), --solver gmres or --solver direct",
-        "DIVERGED": "check the matrix; try --solver gmres or --solver direct, or another --preconditioner",
-        "NONFINITE": "the numbers overflowed: rescale the system, or try another --preconditioner",
-    }.get(result.status.name, "try --solver direct")

@@ -19,17 +19,19 @@ def verify(
     """Check every byte, every random draw and every equation of a dataset.
 
     Hashes are taken again, inputs drawn again from the seed, every problem assembled again and its residual
-    recomputed. Nothing is solved, so it costs a small part of generating. The exit status is 1 if anything is wrong.
+    recomputed. Nothing is solved, so it costs a small part of generating. Of a float32 set both residuals are
+    shown: that before rounding, which was the gate, and that after it. The exit status is 1 if anything is wrong, 2
+    if the file is no dataset.
     """
     from .. import datasets
     from .compilation import compilation_announced
-    from .console import messages, write, write_pairs
+    from .console import counted, messages, write, write_pairs
     from .progress import duration, samples_shown
 
     with samples_shown() as show, compilation_announced():
         report = datasets.verify(file, progress=show)
-    verdict = "passed" if report.passed else f"FAILED, {report.count} problem{'s' if report.count > 1 else ''}"
-    write(f"{file}: {verdict} ({report.samples} samples in {duration(report.seconds)})")
+    verdict = "passed" if report.passed else f"FAILED, {counted(report.count, 'problem')}"
+    write(f"{file}: {verdict} ({counted(report.samples, 'sample')} in {duration(report.seconds)})")
     write_pairs(report.checks)
     if report.passed:
         return

@@ -27,6 +27,8 @@ def check_target(path: Path, endings: Sequence[str], inputs: Sequence[Path] = ()
     InputError
         For an unknown ending, a folder that does not exist or cannot be written, or a target that is an input.
     """
+    if not path.name:
+        raise InputError("no file name was given", f"give one that ends in {', '.join(endings)}")
     if path.suffix.lower() not in endings:
         raise InputError(f"{path}: expected a file name that ends in {', '.join(endings)}", "choose another name")
     if path.is_dir():

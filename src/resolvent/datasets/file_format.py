@@ -59,7 +59,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,8 @@ STAGES = ("draw", "assemble", "solve", "certify", "write")
 DIGEST_BYTES = 32
 _HASH_LINE = b"sha256 of the bytes from 512 on: "
 _BLOCK = 1 << 20
+_LARGEST_SAMPLE = (1 << 31) - 1
+"""Bytes of an element of a numpy array."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +156,7 @@ class Layout:
         self.index = Column("index", (), np.dtype("<i8"), "number of the sample in the random stream", kind="integer")
         self.split = Column("split", (), np.dtype("u1"), "0 train, 1 valid, 2 test", kind="integer")
         stored = (self.index, *self.content, *self.digests, *self.timing)
+        _refuse_large_sample(stored)
         self.record = np.dtype([(column.path, column.dtype, column.shape) for column in stored])
         self.timing_offset: int = self.record.fields[f"timing/{STAGES[0]}"][1]  # type: ignore[index]
 
@@ -164,6 +168,18 @@ class Layout:
     def names(self, *roles: str) -> list[str]:
         """Return the names of the fields of these roles."""
         return [name for name, spec in self.specs.items() if spec.role in roles]
+
+
+def _refuse_large_sample(columns: Sequence[Column]) -> None:
+    """Raise ValueError for a sample larger than an array element can be."""
+    size = sum(column.dtype.itemsize * math.prod(map(int, column.shape)) for column in columns)
+    if size > _LARGEST_SAMPLE:
+        largest = max(columns, key=lambda column: column.dtype.itemsize * math.prod(map(int, column.shape)))
+        shape = " × ".join(map(str, largest.shape))
+        raise ValueError(
+            f"one sample would take {size / 2**30:.4g} GiB ({largest.path} alone is {shape}), at most 2 GiB can be "
+            "stored: lower the resolution"
+        )
 
 
 def _field_column(name: str, spec: FieldSpec, dtype: str) -> Column:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import families, provenance
+from .capacity import refuse_full_disk
 from .discretisation import inspect_discretisation
 from .errors import ConfigurationMismatch, GenerationInterrupted
 from .executors import run_here, run_in_processes, run_on
@@ -22,7 +23,17 @@ from .progress import Meter, ProgressCallback
 from .publication import blocks_of_file, blocks_of_shards, chunk_table, extended_table, publish
 from .reader import Dataset
 from .seeding import check_shares
-from .settings import Settings, check_count, configuration, differences, plain
+from .settings import (
+    DTYPES,
+    Settings,
+    changes_text,
+    check_choice,
+    check_count,
+    check_tolerance,
+    configuration,
+    differences,
+    plain,
+)
 from .worker import ChunkRecord, ChunkTask, fixed_threads
 from .workspace import Workspace, parts_folder
 
@@ -133,6 +144,7 @@ def generate(
     ...     ds[0]["u"].shape, bool(ds.certificates["rho_stored"].max() < 1e-8)
     ((64, 64), True)
     """
+    check_tolerance(rtol)
     if rtol > _COARSE:
         logger.warning(
             "rtol=%g: errors of the labels limit what a model learns; stay below a hundredth of the error you aim at",
@@ -184,12 +196,12 @@ class _Run:
         progress: ProgressCallback | None,
     ) -> None:
         self.family, self.n, self.out = family, n, out
+        self.layout = Layout(family, check_choice("dtype", options["dtype"], DTYPES))
         with fixed_threads(options["threads"]):
             self.decision: Decision = decide(solver, options["rtol"], family, options["seed"])
         self.settings = Settings(solver=self.decision.requested, method=self.decision.method, **options)
         self.config = configuration(family, self.settings)
         self._keep_decision()
-        self.layout = Layout(family, self.settings.dtype)
         self.two_grid, self.workers, self.executor, self.progress = two_grid, workers, executor, progress
         self.published = 0
         """Samples of the finished file that are kept."""
@@ -211,6 +223,7 @@ class _Run:
         found = self._published(overwrite)
         if found is not None and len(found) == self.n and not parts_folder(self.out).exists():
             return found
+        refuse_full_disk(self.out, self.layout, self.n, 0 if found is None else len(found))
         with Workspace(self.out) as workspace:
             found = self._published(overwrite)  # another run may have finished it before we had the lock
             self.published = 0 if found is None else len(found)
@@ -262,7 +275,9 @@ class _Run:
         for earlier in manifest["sessions"]:
             changed = differences(provenance.comparable(earlier), provenance.comparable(plain(session)))
             if changed:
-                logger.warning("versions or machine differ from an earlier session of this set: %s", changed)
+                logger.warning(
+                    "versions or machine differ from an earlier session of this set: %s", changes_text(changed)
+                )
                 break
         decision = {"requested": self.decision.requested, "chosen": self.decision.chosen, "why": self.decision.why}
         workspace.write_manifest(
@@ -290,29 +305,38 @@ class _Run:
 
     # Chunks ----------------------------------------------------------------------------------------------------------
 
-    def _wanted(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (chunk, start, stop) of the samples that the finished file does not have."""
+    def _chunks(self) -> range:
+        """Return the numbers of the chunks with samples that the finished file does not have."""
         size = self.settings.chunk
-        for chunk in range(self.published // size, -(-self.n // size)):
-            yield chunk, max(chunk * size, self.published), min((chunk + 1) * size, self.n)
+        return range(self.published // size, -(-self.n // size))
 
-    def _has(self, workspace: Workspace, chunk: int, start: int, stop: int) -> bool:
-        record = workspace.records.get(chunk)
+    def _span(self, chunk: int) -> tuple[int, int]:
+        """Return start and stop of the samples of a chunk that the finished file does not have."""
+        size = self.settings.chunk
+        return max(chunk * size, self.published), min((chunk + 1) * size, self.n)
+
+    def _has(self, workspace: Workspace, chunk: int) -> bool:
+        record, (start, stop) = workspace.records.get(chunk), self._span(chunk)
         return record is not None and record.start <= start and record.stop >= stop
+
+    def _done(self, workspace: Workspace) -> list[int]:
+        """Return the chunks that need not be made, found without going through those that must."""
+        chunks = self._chunks()
+        return [chunk for chunk in workspace.records if chunk in chunks and self._has(workspace, chunk)]
 
     def _fresh(self, workspace: Workspace) -> int:
         """Number of samples in finished chunks that the finished file does not have."""
-        return sum(stop - start for chunk, start, stop in self._wanted() if self._has(workspace, chunk, start, stop))
+        return sum(stop - start for start, stop in map(self._span, self._done(workspace)))
 
     def _tasks(self, workspace: Workspace) -> Iterator[ChunkTask]:
         folder = workspace.folder.resolve()
-        for chunk, start, stop in self._wanted():
-            if not self._has(workspace, chunk, start, stop):
-                yield ChunkTask(self.family, self.settings, chunk, start, stop, folder)
+        for chunk in self._chunks():
+            if not self._has(workspace, chunk):
+                yield ChunkTask(self.family, self.settings, chunk, *self._span(chunk), folder)
 
     def _generate(self, workspace: Workspace) -> None:
         resumed = self.published + self._fresh(workspace)
-        missing = sum(1 for _ in self._tasks(workspace))
+        missing = len(self._chunks()) - len(self._done(workspace))
         workers = min(self.workers, missing)
         meter = Meter(self.progress, "generate", resumed, self.n)
         for record in workspace.records.values():
@@ -333,7 +357,7 @@ class _Run:
     def _publish(self, workspace: Workspace) -> None:
         assert workspace.manifest is not None
         meter = Meter(self.progress, "publish", 0, self.n)
-        records = [(workspace.records[chunk], start, stop) for chunk, start, stop in self._wanted()]
+        records = [(workspace.records[chunk], *self._span(chunk)) for chunk in self._chunks()]
         blocks = blocks_of_shards(workspace.folder, self.layout, records)
         made = [dataclasses.replace(record, start=start, stop=stop) for record, start, stop in records]
         table = chunk_table(made)

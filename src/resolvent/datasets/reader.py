@@ -16,6 +16,7 @@ from . import families
 from .errors import FormatError
 from .family import FieldSpec, LinearFamily
 from .file_format import FORMAT, FORMAT_VERSION, ROLE_GROUPS
+from .identity import refuse_foreign
 from .seeding import SPLITS
 
 if TYPE_CHECKING:
@@ -283,8 +284,7 @@ def _opened(path: Path) -> h5py.File:
         parts = path.with_name(path.name + ".parts")
         unfinished = f"; {parts} holds an unfinished set: generate it again to resume" if parts.is_dir() else ""
         raise FileNotFoundError(f"there is no dataset {path}{unfinished}")
-    if path.is_dir():
-        raise FormatError(f"{path} is a folder, expected an HDF5 file made by `generate`")
+    refuse_foreign(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -292,7 +292,7 @@ def _opened(path: Path) -> h5py.File:
             raise FormatError(f"{path} is cut short: copy or generate it again ({error})") from error
         if isinstance(error, PermissionError):
             raise
-        raise FormatError(f"{path} is not an HDF5 file, or is damaged ({error})") from error
+        raise FormatError(f"{path} is damaged: it cannot be read as HDF5 ({error})") from error
 
 
 def _header(path: Path, file: h5py.File) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import numbers
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,10 @@ from .family import Family
 from .file_format import FORMAT_VERSION
 from .methods import Method
 from .seeding import check_shares
+
+
+DTYPES = ("float64", "float32")
+"""Storage precisions."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,10 +44,9 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("chunk", 1), ("threads", 1)):
             check_count(name, getattr(self, name), least)
-        if not (isinstance(self.rtol, int | float) and 0.0 < self.rtol < 1.0):
-            raise ValueError(f"rtol must be a number between 0 and 1, such as 1e-8, got {self.rtol!r}")
-        _check_choice("dtype", self.dtype, ("float64", "float32"))
-        _check_choice("on_failure", self.on_failure, ("raise", "flag"))
+        check_tolerance(self.rtol)
+        check_choice("dtype", self.dtype, DTYPES)
+        check_choice("on_failure", self.on_failure, ("raise", "flag"))
         check_shares(self.splits)
         if self.chunk % self.method.window:
             raise ValueError(
@@ -62,9 +66,17 @@ def check_count(name: str, value: Any, least: int) -> int:
     return number
 
 
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+def check_tolerance(rtol: Any) -> None:
+    """Raise ValueError unless a tolerance is a number between 0 and 1."""
+    if not (isinstance(rtol, numbers.Real) and 0.0 < rtol < 1.0):
+        raise ValueError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return a value that is one of some choices, or raise."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
 
 
 def configuration(family: Family, settings: Settings) -> dict[str, Any]:
@@ -110,3 +122,18 @@ def differences(found: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[
         elif old != new:
             changed[key] = (old, new)
     return changed
+
+
+def changes_text(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return differences for people: old and new value where they are short, the key alone where they are not.
+
+    Examples
+    --------
+    >>> changes_text({"python": ("3.11.2", "3.12.1"), "blas": ([{"version": "0.3.27"}] * 3, [])})
+    'python (3.11.2 then, 3.12.1 now); blas'
+    """
+    texts = []
+    for key, (then, now) in changed.items():
+        values = f"{then} then, {now} now"
+        texts.append(f"{key} ({values})" if len(values) <= 60 else key)
+    return "; ".join(texts)

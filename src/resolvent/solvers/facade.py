@@ -72,7 +72,6 @@ def solve(
     >>> result.converged, round(float(result.x.max()), 6)
     (True, 1275.0)
     """
-
     operator = as_operator(A.detach() if is_torch(A) else A)
     if solver is not None:
         choice = Choice(solver, M, ("as asked",))
@@ -161,9 +160,9 @@ def minres(
     A = as_operator(A)
     if check:
         M = build(M, A)
-        _verify_self_adjoint(A, "A")
+        _verify_self_adjoint(A, b, "A")
         if M is not None:
-            _verify_self_adjoint(M, "M")
+            _verify_self_adjoint(M, b, "M")
     if shift:
         multiple: LinearOperator = Diagonal(np.full(A.shape[0], -shift, dtype=A.dtype))
         A = A + (multiple.to_torch(A.device) if A._holds_torch() else multiple)
@@ -210,7 +209,7 @@ def gmres(
         raise ValueError("callback_type 'x' is not offered, since iterates are formed only at restarts: use 'pr_norm'")
     A = as_operator(A)
     n, length = A.shape[0], 20 if restart is None else restart
-    method = GMRES(rtol=rtol, atol=atol, restart=length)
+    method = GMRES(rtol=rtol, atol=atol, maxiter=maxiter, restart=length)
     cycles = 10 * n if maxiter is None else maxiter
     method = dataclasses.replace(method, maxiter=cycles * min(length, n))
     report: Callback | None = None
@@ -235,13 +234,11 @@ def _solve_as_scipy(method: Solver, A: Any, b: Array, x0: Any, M: Any, callback:
     return method.solve(A, b, x0, M, callback=callback)
 
 
-def _verify_self_adjoint(A: LinearOperator, name: str) -> None:
+def _verify_self_adjoint(A: LinearOperator, b: Array, name: str) -> None:
     """Raise ValueError unless ‖A y‖² = yᴴ A A y for a random y, up to the cube root of rounding, as scipy tests it."""
-    y = np.random.default_rng(0).standard_normal(A.shape[0])
-    if A._holds_torch():
-        import torch
-
-        y = torch.as_tensor(y, device=A.device)
+    y: Array = np.random.default_rng(0).standard_normal(A.shape[0])
+    if is_torch(b) and A._holds_torch():
+        y = b.new_tensor(y)
     w = A @ y
     square, form = complex((w.conj() * w).sum()), complex((A @ w * y).sum())
     if abs(square - form) > abs(square) * float(np.finfo(A.dtype).eps) ** (1 / 3):

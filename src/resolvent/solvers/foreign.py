@@ -26,5 +26,5 @@ def fingerprint(A: Any) -> int | None:
         return None
     total = 0
     for part in parts:
-        total = zlib.crc32(np.ascontiguousarray(part).view(np.uint8), total)
+        total = zlib.crc32(np.ascontiguousarray(part).data, total)
     return total

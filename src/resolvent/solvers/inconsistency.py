@@ -59,7 +59,8 @@ def least_squares_solved(monitor: Monitor, x: Array, r: Array) -> np.ndarray:
     r_norm, eps = v.norm(r), monitor.eps
     rounding = ROUNDING * eps * norm_A * (norm_A * v.norm(x) + rhs_norm)
     proven: np.ndarray = (r_norm > 0.0) & (gradient <= rounding) & (gradient <= 10.0 * eps**0.5 * norm_A * r_norm)
-    return proven & (gradient * tolerance <= 10.0 * eps * norm_A * r_norm**2)
+    proven &= gradient * tolerance <= 10.0 * eps * norm_A * r_norm**2
+    return proven
 
 
 def no_gain(history: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def test_seeds_do_not_change(name, family_id):
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"unknown family 'darcy2': did you mean .*'darcy2d'"):
         families.get("darcy2")
-    with pytest.raises(ValueError, match=r"unknown family 'qqqq': known are darcy2d, darcy, darcy3d"):
+    with pytest.raises(ValueError, match=r"unknown family 'qqqq': known are darcy2d or darcy; darcy3d"):
         families.get("qqqq")
 
 

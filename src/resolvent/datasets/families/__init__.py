@@ -35,7 +35,8 @@ def family_class(name: str) -> type[Family]:
     """Return the class of the family with this name or alias; ValueError with the nearest names otherwise."""
     known = {key: family for family in _FAMILIES for key in (family.name, *family.aliases)}
     if name not in known:
-        raise ValueError(f"unknown family {name!r}: {_nearest(name, known)}known are {', '.join(known)}")
+        listed = [" or ".join((family.name, *family.aliases)) for family in _FAMILIES]
+        raise ValueError(f"unknown family {name!r}: {_nearest(name, known)}known are {'; '.join(listed)}")
     return known[name]
 
 

@@ -68,7 +68,7 @@ class CG(Solver):
             curvature = v.dot(p, q).real
             # pᴴM⁻¹p without a product, since r is orthogonal to the old p.
             length = rho + beta**2 * length
-            finished, stiffness = judge_curvature(monitor, curvature, length, stiffness, p, x, r)
+            finished, stiffness = judge_curvature(monitor, curvature, length, stiffness, p, q, x, r)
             if finished:
                 if monitor.finished:
                     return

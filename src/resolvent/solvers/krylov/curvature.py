@@ -15,6 +15,9 @@ FLAT = 10.0
 NOISE = 100.0
 """It is one if it is also below this many units of roundoff times the size of the terms it is the sum of."""
 
+LIFT = 2e-4
+"""A step that multiplies the residual by more than this over roundoff, 1e12 in double precision, is useless."""
+
 REASON = (
     "a direction lies in the null space of A up to rounding: the system is inconsistent, or too ill-conditioned for"
     " the tolerance"
@@ -22,7 +25,14 @@ REASON = (
 
 
 def judge_curvature(
-    monitor: Monitor, curvature: np.ndarray, length: np.ndarray, stiffness: np.ndarray, d: Array, x: Array, r: Array
+    monitor: Monitor,
+    curvature: np.ndarray,
+    length: np.ndarray,
+    stiffness: np.ndarray,
+    d: Array,
+    q: Array,
+    x: Array,
+    r: Array,
 ) -> tuple[bool, np.ndarray]:
     """Finish columns with dᴴAd ≤ 0 or nothing but rounding: INDEFINITE, or STAGNATED in a null space.
 
@@ -30,7 +40,9 @@ def judge_curvature(
     follow the part of b outside the range, where ½ xᴴAx − bᴴx has no minimum: steps and residuals grow without bound.
 
     A small Rayleigh quotient alone proves nothing: A may be badly scaled, as with boundary values set by a penalty of
-    1e20, and d live where A is small. Only where the terms of dᴴAd cancel is the quotient rounding.
+    1e20, and d live where A is small. The direction is given up only if the terms of dᴴAd cancel, so that the quotient is
+    rounding, or if the step would lift the residual beyond use, as when d is nothing but rounding outside of the null
+    space.
 
     Parameters
     ----------
@@ -40,8 +52,8 @@ def judge_curvature(
         Square of a norm of d, the same in every call, so that curvature/length is a Rayleigh quotient.
     stiffness : (k,) array
         Largest Rayleigh quotient so far, zero at first.
-    d : (n, k) array
-        Directions.
+    d, q : (n, k) arrays
+        Directions and their products with A.
     x, r : (n, k) arrays
         Iterates and residuals before the step along d.
 
@@ -58,7 +70,9 @@ def judge_curvature(
     suspect = (stiffness > 0.0) & (abs(curvature) <= FLAT * monitor.eps * stiffness * length)
     finished = False
     if any_of(suspect):
+        v = monitor.vectors
         sound = abs(curvature) > NOISE * monitor.eps * _size_of_terms(monitor, d)
+        sound &= abs(v.dot(d, r)) * v.norm(q) * monitor.eps <= LIFT * abs(curvature) * v.norm(r)
         finished = monitor.retire(suspect & ~sound, Status.STAGNATED, x, REASON)
         stiffness = np.where(suspect, 0.0, stiffness)
     finished |= monitor.retire_inconsistent(curvature == 0.0, x, r)  # b itself may lie in the null space

@@ -98,7 +98,7 @@ class FlexibleCG(Solver):
                 slope, length = v.dot(d, r), v.norm(d)
             monitor.multiply(d, q)
             curvature = v.dot(d, q).real
-            finished, stiffness = judge_curvature(monitor, curvature, length**2, stiffness, d, x, r)
+            finished, stiffness = judge_curvature(monitor, curvature, length**2, stiffness, d, q, x, r)
             if finished:
                 if monitor.finished:
                     return

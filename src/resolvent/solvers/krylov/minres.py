@@ -17,7 +17,9 @@ LONG = 1e8
 """After a step of this ‖A‖‖step‖/‖r‖ the recurrence's residual is compared with the true one."""
 
 NULL_VECTOR = "the next step is along a null vector: A is singular up to rounding"
-OUT_OF_REACH = "A is so small on what is left of the residual that rounding would hide the tolerance"
+OUT_OF_REACH = (
+    "the system is inconsistent, or A so small on what is left of the residual that rounding would hide the tolerance"
+)
 
 NEAR_SOLUTION = 1e-7
 """‖A r‖ ≤ this ‖A‖‖r‖ by the recurrence raises the suspicion that r is the residual of a least-squares solution."""

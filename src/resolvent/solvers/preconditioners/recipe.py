@@ -48,7 +48,8 @@ def rebuild(recipe: Recipe, M: LinearOperator, A: LinearOperator) -> LinearOpera
 
 def hosted(M: LinearOperator) -> LinearOperator:
     """Return the operator inside the wrapper that `fitted` puts around it for torch storage."""
-    return M.A if type(M).__name__ == "Hosted" else M
+    inside: LinearOperator = getattr(M, "A", M) if type(M).__name__ == "Hosted" else M
+    return inside
 
 
 def fitted(built: LinearOperator, A: LinearOperator) -> LinearOperator:
