@@ -8,8 +8,8 @@ systems) and the ratio to the best competitor.
     python benchmarks/generation.py [--quick] [--coefficient fno_lognormal] [--sizes 64 128 256] [--repeats 9]
     python benchmarks/generation.py --family darcy3d --sizes 16 24 32
 
-Writes benchmarks/results/generation[-darcy3d][-quick].json and .png. Needs petsc4py for the PETSc rows; they are left out, and
-said to be, without it.
+Writes benchmarks/results/generation[-darcy3d][-quick].json and .png. Needs petsc4py for the PETSc rows; without it they
+are left out, and said to be.
 """
 
 from __future__ import annotations

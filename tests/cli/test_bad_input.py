@@ -81,6 +81,7 @@ def write(folder, name):
         ("garbage.mtx", "cannot be read as MatrixMarket"),
         ("garbage.npz", "NumPy|garbage.npz"),
         ("garbage.h5", "cannot be read as HDF5"),
+        ("garbage.npy", "cannot be read as NumPy|does not start as one"),
         ("cut.mtx", "cannot be read as MatrixMarket|cut short"),
         ("cut.mtx.gz", "cannot be read as MatrixMarket|cut short"),
         ("cut.npz", "cannot be read as NumPy|cut short"),
@@ -138,7 +139,14 @@ def test_right_hand_side(refused, tmp_path, b, keywords):
         (["--atol", "-1"], "atol|-1"),
         (["--solver", "direct", "--preconditioner", "ilu"], "Direct takes no preconditioner"),
         (["--solver", "gmres", "--option", "restrat=3"], "no option 'restrat'|did you mean restart"),
-        (["--solver", "gmres", "--option", "restart"], "key=value"),
+        (["--solver", "gmres", "--option", "restart"], "key=value|--option restart=50"),
+        (["--solver", "gmres", "--option", "restart=abc"], "restart must be a whole number|'abc'"),
+        (["--solver", "gmres", "--option", "restart=0.5"], "restart must be a whole number|0.5"),
+        (["--solver", "direct", "--option", "ordering=none"], "ordering must be one of auto, band"),
+        (["--solver", "gmres", "--option", "rtol=5"], "rtol is given by --rtol|write --rtol 5"),
+        (["--option", "atol=5"], "atol is given by --atol"),
+        (["--solver", "gmres", "--option", "maxiter=5"], "maxiter is given by --maxiter"),
+        (["--out", ""], "no file name"),
         (["--option", "restart=3"], "--solver"),
         (["--key", "A"], "leave --key out"),
         (["--out", "x.txt"], "ends in .npy"),
@@ -193,20 +201,32 @@ def test_ambiguous_archives_list_their_names(refused, matrices):
         (["darcy", "--out", "/proc/none/x.h5"], "/proc|choose another output"),
         (["darcy", "--out", "FILE/x.h5"], "choose another output"),
         (["darcy", "--out", "FOLDER"], "folder"),
-        (["darcy", "--out", "FILE"], "not an HDF5 file"),
+        (["darcy", "--out", "FILE.h5"], "not a dataset of this package|not an HDF5 file|Nothing was overwritten"),
+        (["darcy", "--out", "FILE"], "ends in .h5 or .hdf5"),
+        (["darcy", "--out", "x.txt"], "x.txt|ends in .h5 or .hdf5"),
+        (["darcy", "--out", ""], "no file name|darcy.h5"),
+        (["darcy", "--rtol", "-1"], "rtol|between 0 and 1|-1.0"),
+        (["darcy", "--n", str(10**15)], "do not fit|needed|free|nothing was written"),
+        (["darcy", "--resolution", str(10**8)], "one sample would take|100000000 × 100000000|lower the resolution"),
         ([], "missing argument 'FAMILY'"),
     ],
     ids=" ".join,
 )
 def test_generate(refused, tmp_path, monkeypatch, arguments, keywords):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "FILE").write_text("precious")
+    for name in ("FILE", "FILE.h5"):
+        (tmp_path / name).write_text("precious")
     (tmp_path / "FOLDER").mkdir()
     if "--resolution" not in arguments and arguments:
         arguments = [*arguments, "--resolution", "8"]
     refused(2, keywords, "generate", *arguments)
-    assert (tmp_path / "FILE").read_text() == "precious"
-    assert {path.name for path in tmp_path.iterdir()} == {"FILE", "FOLDER"}, "nothing is left behind"
+    assert {(tmp_path / name).read_text() for name in ("FILE", "FILE.h5")} == {"precious"}
+    assert {path.name for path in tmp_path.iterdir()} == {"FILE", "FILE.h5", "FOLDER"}, "nothing is left behind"
+
+
+def test_generate_refuses_a_tolerance_before_it_warns_of_it(refused, tmp_path):
+    message = refused(2, "1e+300", "generate", "darcy", "--rtol", "1e300", "--out", tmp_path / "d.h5")
+    assert "warning" not in message
 
 
 def test_generate_on_a_full_disk(refused, tmp_path, monkeypatch):
@@ -230,7 +250,7 @@ def test_missing_dataset(refused, tmp_path, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("damage", ["garbage", "cut", "foreign", "folder"])
+@pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "foreign", "folder"])
 def test_damaged_dataset(run, dataset_path, tmp_path, command, damage):
     path = tmp_path / "bad.h5"
     if damage == "garbage":
@@ -238,16 +258,19 @@ def test_damaged_dataset(run, dataset_path, tmp_path, command, damage):
     elif damage == "cut":
         content = dataset_path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
+    elif damage == "empty":
+        path.touch()
     elif damage == "foreign":
         with h5py.File(path, "w") as file:
             file["A"] = np.eye(3)
     else:
         path.mkdir()
     result = run(command, path, *COMMANDS[command])
-    assert result.exit_code == (1 if command == "verify" else 2)
+    assert result.exit_code == (1 if (command, damage) == ("verify", "cut") else 2)
     assert "Traceback" not in result.output and "bad.h5" in result.output
-    words = {"garbage": "HDF5", "cut": "cut short", "foreign": "not a dataset of this package", "folder": "folder"}
-    assert words[damage] in result.stderr
+    words = {"garbage": "not an HDF5 file", "cut": "cut short", "folder": "folder"}
+    assert words.get(damage, "") in result.stderr
+    assert damage == "cut" or "not a dataset of this package" in result.stderr
 
 
 @pytest.mark.parametrize("index", [12, 10**9, -1])

@@ -40,6 +40,23 @@ def test_verify_passes(run, dataset_path):
     assert "passed (12 samples" in result.stdout and "residuals" in result.stdout and result.stderr == ""
 
 
+def test_verify_shows_both_residuals_of_a_float32_set(run, tmp_path):
+    path = tmp_path / "single.h5"
+    run("generate", "darcy", "-n", 4, "-r", 8, "--dtype", "float32", "--out", path)
+    with datasets.open(path) as dataset:
+        gate, stored = (dataset.certificates[name].max() for name in ("rho_float64", "rho_stored"))
+    text = " ".join(run("verify", path).stdout.split())
+    assert f"worst certified {gate:.2e} in float64 before rounding (as recorded), tolerance 1.0e-08" in text
+    assert f"in float32 recomputed, worst {stored:.2e} after rounding" in text
+
+
+def test_verify_of_a_set_without_certified_samples_says_none(run, tmp_path):
+    path = tmp_path / "flagged.h5"
+    run("generate", "darcy", "-n", 4, "-r", 8, "--rtol", 1e-17, "--on-failure", "flag", "--out", path)
+    result = run("verify", path)
+    assert result.exit_code == 0 and "none certified" in result.stdout and "4 samples are flagged" in result.stdout
+
+
 def test_verify_names_sample_and_field_of_damage(run, damaged):
     result = run("verify", damaged)
     assert result.exit_code == 1

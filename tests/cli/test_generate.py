@@ -86,6 +86,34 @@ def test_other_configuration_is_refused_with_the_difference(run, refused, tmp_pa
     assert replaced.exit_code == 0 and datasets.open(out).config["seed"] == 9
 
 
+def test_the_method_is_no_difference_of_its_own(run, refused, tmp_path):
+    generate(run, tmp_path / "d.h5")
+    message = refused(
+        2, "--rtol|another configuration", "generate", "darcy", "-n", 6, "-r", 8, "--chunk", 2, "--rtol", 1e-6, "--out",
+        tmp_path / "d.h5",
+    )  # fmt: skip
+    assert not any(line.startswith("method") for line in message.splitlines()) and "Direct" not in message
+
+
+def test_one_sample_is_not_many(run, tmp_path):
+    out = tmp_path / "d.h5"
+    assert ": 1 sample of darcy2d, 1 made" in generate(run, out, n=1).stdout
+    assert ": the only sample of darcy2d was there" in generate(run, out, n=1).stdout
+    assert "(1 sample in" in run("verify", out).stdout
+    assert ": 1 sample of darcy2d" in run("describe", out).stdout
+    assert "1 sample of its chunk" in run("reproduce", out, "--index", 0).stdout
+
+
+def test_another_version_is_said_in_words(run, tmp_path, monkeypatch):
+    from resolvent.datasets import provenance
+
+    generate(run, tmp_path / "d.h5")
+    monkeypatch.setattr(provenance, "commit", lambda: "other")
+    monkeypatch.setattr(provenance.platform, "python_version", lambda: "3.99.0")
+    message = generate(run, tmp_path / "d.h5", n=8).stderr
+    assert "3.99.0 now" in message and "{" not in message
+
+
 def test_uncertified_sample_is_1_and_names_it(refused, tmp_path):
     refused(
         1, "sample 0|seed 0|not certified|--on-failure flag|--solver", "generate", "darcy", "-n", 2, "-r", 8, "--rtol",

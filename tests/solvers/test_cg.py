@@ -155,7 +155,7 @@ def test_boundary_values_set_by_a_penalty_do_not_look_singular(weight):
     b[[0, 49]] = 0.0
     result = CG().solve(sp.csr_array(A), b)
     assert result.converged and result.iterations < 80
-    assert result.counts.matvec < result.iterations + 10  # a sound quotient is not questioned again and again
+    assert result.counts.matvec < 1.3 * result.iterations  # a sound quotient is not questioned again and again
 
 
 def test_a_small_eigenvalue_is_not_a_null_vector():

@@ -102,9 +102,10 @@ def generate(
 ) -> None:
     """Generate a dataset of certified solutions; the same command resumes an interrupted run.
 
-    Every sample is solved until its relative residual, measured in double precision on the problem assembled anew
-    from the stored inputs, is at most --rtol; float32 rounds the solution afterwards. Sample i is the same whatever --n, --workers and interruptions; a finished
-    file grows when the command is repeated with a larger --n. Work in progress lies in OUT.parts.
+    Every sample is solved until its relative residual, measured in double precision on the problem assembled anew from
+    the stored inputs, is at most --rtol; float32 rounds the solution afterwards. Sample i is the same whatever --n,
+    --workers and interruptions; a finished file grows when the command is repeated with a larger --n. Work in progress
+    lies in OUT.parts.
     """
     from .. import datasets
     from .certificate import print_certificate
@@ -134,9 +135,7 @@ def generate(
 
         def follow(state: Progress) -> None:
             if not states and state.resumed:
-                note(
-                    f"resuming: {state.resumed} of {counted(state.total, 'sample')} {'is' if state.resumed == 1 else 'are'} there"
-                )
+                note(f"resuming: {state.resumed} of {state.total} samples are there")
             states[:] = [*states[:1], state]
             show(state)
 
@@ -161,7 +160,8 @@ def generate(
     if states:
         new = n - states[0].resumed
         write(
-            f"{path}: {counted(n, 'sample')} of {made.name}, {new} made in {duration(seconds)} ({rate(new / seconds)} samples/s)"
+            f"{path}: {counted(n, 'sample')} of {made.name}, {new} made in {duration(seconds)} "
+            f"({rate(new / seconds)} samples/s)"
         )
     else:
         there = f"all {n} samples" if n > 1 else "the only sample"

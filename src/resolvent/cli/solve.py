@@ -50,7 +50,8 @@ def solve(
         typer.Option(
             "--preconditioner",
             "-p",
-            help=f"auto, none, {', '.join(PRECONDITIONERS)}; auto is what suits A with --solver auto, and none otherwise.",
+            help=f"auto, none, {', '.join(PRECONDITIONERS)}; auto is what suits A with --solver auto, "
+            "and none otherwise.",
             rich_help_panel=_METHOD,
         ),
     ] = "auto",
@@ -154,7 +155,7 @@ def _solve(
     if preconditioner.lower() not in ("auto", "none"):
         recipe = chosen("preconditioner", preconditioner, {"auto": None, "none": None, **recipes})()
     further = parse_options(pairs, "restart=50")
-    options = dict(zip(("rtol", "atol", "maxiter"), tolerances, strict=True))
+    options: dict[str, Any] = dict(zip(("rtol", "atol", "maxiter"), tolerances, strict=True))
     for name in further.keys() & options.keys():
         raise InputError(f"{name} is given by --{name}, not by --option", f"write --{name} {further[name]}")
     options |= further

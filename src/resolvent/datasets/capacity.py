@@ -52,11 +52,9 @@ def bytes_text(count: int) -> str:
     >>> bytes_text(900), bytes_text(1_500_000)
     ('900 B', '1.4 MiB')
     """
-    value = float(count)
-    if value < 1024.0:
-        return f"{value:.0f} B"
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        value /= 1024.0
-        if value < 1024.0:
-            break
-    return f"{value:.1f} {unit}" if value < 1e6 else f"{value:.1e} {unit}"
+    if count < 1024:
+        return f"{count} B"
+    units = ("KiB", "MiB", "GiB", "TiB", "PiB")
+    power = min((int(count).bit_length() - 1) // 10, len(units))
+    value = count / 1024**power
+    return f"{value:.1f} {units[power - 1]}" if value < 1e6 else f"{value:.1e} {units[power - 1]}"

@@ -14,7 +14,6 @@ from .file_format import FORMAT_VERSION
 from .methods import Method
 from .seeding import check_shares
 
-
 DTYPES = ("float64", "float32")
 """Storage precisions."""
 
@@ -68,7 +67,7 @@ def check_count(name: str, value: Any, least: int) -> int:
 
 def check_tolerance(rtol: Any) -> None:
     """Raise ValueError unless a tolerance is a number between 0 and 1."""
-    if not (isinstance(rtol, numbers.Real) and 0.0 < rtol < 1.0):
+    if not (isinstance(rtol, numbers.Real) and 0.0 < float(rtol) < 1.0):
         raise ValueError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}")
 
 

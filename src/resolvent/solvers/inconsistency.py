@@ -25,7 +25,7 @@ def least_squares_solved(monitor: Monitor, x: Array, r: Array) -> np.ndarray:
 
     Then r is orthogonal to the range of A, so that x solves the least-squares problem and nothing solves A x = b:
 
-        ‖Aᴴr‖ ≤ c ε ‖A‖ (‖A‖‖x‖ + ‖b‖),   ‖Aᴴr‖ ≤ 10 √ε ‖A‖‖r‖   and   ‖Aᴴr‖ tol ≤ 10 ε ‖A‖‖r‖².
+        ‖Aᴴr‖ ≤ c ε ‖A‖ (‖A‖‖x‖ + ‖b‖),   ‖Aᴴr‖ ≤ 10 √ε ‖A‖‖r‖   and   ‖Aᴴr‖ tol ≤ c ε ‖A‖‖r‖².
 
     The first bound is what rounding of r alone would leave. The second keeps residuals out that are themselves
     rounding. A nonsingular A of condition beyond 1/√ε may meet both with a residual along its smallest singular
@@ -59,7 +59,7 @@ def least_squares_solved(monitor: Monitor, x: Array, r: Array) -> np.ndarray:
     r_norm, eps = v.norm(r), monitor.eps
     rounding = ROUNDING * eps * norm_A * (norm_A * v.norm(x) + rhs_norm)
     proven: np.ndarray = (r_norm > 0.0) & (gradient <= rounding) & (gradient <= 10.0 * eps**0.5 * norm_A * r_norm)
-    proven &= gradient * tolerance <= 10.0 * eps * norm_A * r_norm**2
+    proven &= gradient * tolerance <= ROUNDING * eps * norm_A * r_norm**2
     return proven
 
 

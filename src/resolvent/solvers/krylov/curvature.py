@@ -41,8 +41,7 @@ def judge_curvature(
 
     A small Rayleigh quotient alone proves nothing: A may be badly scaled, as with boundary values set by a penalty of
     1e20, and d live where A is small. The direction is given up only if the terms of dᴴAd cancel, so that the quotient is
-    rounding, or if the step would lift the residual beyond use, as when d is nothing but rounding outside of the null
-    space.
+    rounding, or if the step would lift the residual beyond use, as when d is rounding outside the null space.
 
     Parameters
     ----------

@@ -151,5 +151,5 @@ class MINRES(Solver):
                 failed_norm = np.where(invariant, r_norm, failed_norm)
                 monitor.retire_inconsistent(failed, x, r)
                 monitor.retire(failed, Status.BREAKDOWN, x, "the Krylov space holds no solution")
-            recurrence = np.stack((beta, s * phi, c, s, delta_bar, epsilon, gamma, gamma_old))
-            memory = np.stack((norm_A, spread, limit, failed_norm))
+            recurrence = np.array((beta, s * phi, c, s, delta_bar, epsilon, gamma, gamma_old))
+            memory = np.array((norm_A, spread, limit, failed_norm))
