@@ -27,7 +27,7 @@ def test_a_set_too_large_to_count_starts_at_once(make, disk, workers):
 
     def stop(state):
         seen.append(state.done)
-        if state.done >= 8:
+        if state.done >= 16:
             raise KeyboardInterrupt
 
     with pytest.raises(GenerationInterrupted) as caught:
@@ -49,7 +49,7 @@ def test_a_set_larger_than_the_disk_is_refused_before_anything_is_written(make, 
 def test_what_is_there_needs_no_room_again(make, disk):
     make(20).close()
     sample = file_format.Layout(TinyDiffusion(), "float64").record.itemsize
-    disk(int(22.5 * sample))
+    disk(24 * sample)
     with pytest.raises(StorageError, match="do not fit"):
         make(30)
     make(21).close()
@@ -68,10 +68,9 @@ def test_a_sample_too_large_for_an_array_element(make):
 
 @pytest.mark.parametrize("rtol", [-1.0, 0.0, 1.0, 1e300, float("nan"), "1e-8"])
 def test_the_tolerance_is_checked_as_it_was_given(make, rtol, caplog):
-    with pytest.raises(
-        ValueError, match=f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}".replace("+", "[+]")
-    ):
+    with pytest.raises(ValueError, match="rtol must be a number between 0 and 1, such as 1e-8, got") as caught:
         make(3, rtol=rtol, solver="auto")
+    assert str(caught.value).endswith(f"got {rtol!r}")
     assert not caplog.records
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from resolvent.operators import SPD, Diagonal, Function, Props, Sparse
-from resolvent.solvers import CG, GMRES, MINRES, BiCGStab, ConvergenceError, Status
+from resolvent.solvers import CG, GMRES, MINRES, BiCGStab, ConvergenceError, Direct, Status
 from resolvent.solvers.inconsistency import no_gain
 from resolvent.solvers.monitor import Monitor
 from resolvent.solvers.scaling import safe_scale
@@ -331,3 +331,10 @@ def test_vector_operations_on_any_shape(dtype, shape, rng):
 def test_empty_systems_are_solved(name):
     result = ITERATIVE[name].solve(Diagonal(np.ones(0), props=SPD), np.ones(0))
     assert result.converged and result.iterations == 0 and result.x.shape == (0,)
+
+
+@pytest.mark.parametrize("solver", [CG(), Direct()])
+def test_a_callback_cannot_change_the_iterate(solver):
+    A = np.diag(np.arange(1.0, 6.0))
+    with pytest.raises(ValueError, match="read-only"):
+        solver.solve(A, np.ones(5), callback=lambda progress: progress.x.fill(7.0))

@@ -41,8 +41,8 @@ def advice(result: Result, solver: Solver, A: Any, b: Any) -> str:
         )
     if type(solver).__name__ == "Direct":
         return (
-            "the factorisation gives no more digits: raise --rtol to what rounding allows, or rescale the system; "
-            "its matrix is nearly singular"
+            "the factorisation gives no more digits: raise --rtol to what rounding allows; a nearly singular "
+            "matrix needs other scaling, or is wrong"
         )
     stronger = "amg or ssor" if Props.SELF_ADJOINT in solver.needs else "ilu or amg"
     return {

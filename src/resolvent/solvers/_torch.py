@@ -25,6 +25,10 @@ class TorchVectors(Vectors):
         """Return an uninitialised tensor like x."""
         return torch.empty_like(x)
 
+    def protected(self, x: Any) -> Any:
+        """Return a copy of x: tensors have no read-only views."""
+        return x.clone()
+
     def basis(self, x: Any, rows: int) -> Any:
         """Return a zero (rows, n) tensor for the vectors of a Krylov basis."""
         return x.new_zeros((rows, x.shape[0]))

@@ -324,7 +324,7 @@ class Monitor:
     def _progress(self, norms: np.ndarray, x: Array | None) -> Progress:
         scale, tolerance = self._scale[self.active], self.tolerance[self.active]
         if (scale == 1.0).all():
-            return Progress(self.iteration, norms, tolerance, x)
+            return Progress(self.iteration, norms, tolerance, None if x is None else self.vectors.protected(x))
         if x is not None:
             whole, x = x, self.vectors.empty_like(x)
             self.vectors.assign(scale, whole, x)

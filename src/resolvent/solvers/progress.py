@@ -22,7 +22,7 @@ class Progress:
     residual_norm, tolerance : (k,) arrays
         Of the columns still running.
     x : (n, k) array or None
-        Their iterates (not copied: do not change them); None where the method forms x only at restarts.
+        Their iterates, read-only; None where the method forms x only at restarts.
     """
 
     iteration: int

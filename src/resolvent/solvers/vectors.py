@@ -79,6 +79,10 @@ class Vectors(abc.ABC):
     def put(self, x: Array, columns: np.ndarray, values: Array) -> None:
         """Write values into the given columns of x."""
 
+    @abc.abstractmethod
+    def protected(self, x: Array) -> Array:
+        """Return x in a form that a callback cannot change it by."""
+
     def copy(self, x: Array, columns: np.ndarray, out: Array) -> None:
         """Copy the given columns of x into the same columns of `out`."""
         if len(columns) == x.shape[1]:
@@ -109,6 +113,12 @@ class NumpyVectors(Vectors):
     def empty_like(self, x: Array) -> Array:
         """Return an uninitialised array like x."""
         return np.empty_like(x)
+
+    def protected(self, x: Array) -> Array:
+        """Return a read-only view of x."""
+        view = x.view()
+        view.flags.writeable = False
+        return view
 
     def basis(self, x: Array, rows: int) -> Array:
         """Return a zero (rows, n) array for the vectors of a Krylov basis."""

@@ -40,7 +40,7 @@ def judge_curvature(
     follow the part of b outside the range, where ½ xᴴAx − bᴴx has no minimum: steps and residuals grow without bound.
 
     A small Rayleigh quotient alone proves nothing: A may be badly scaled, as with boundary values set by a penalty of
-    1e20, and d live where A is small. The direction is given up only if the terms of dᴴAd cancel, so that the quotient is
+    1e20, and d live where A is small. It is given up only if the terms of dᴴAd cancel, so that the quotient is
     rounding, or if the step would lift the residual beyond use, as when d is rounding outside the null space.
 
     Parameters
