@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tiny_family import TinyChain, TinyDiffusion, TinyLU
 
-from resolvent.datasets import file_format, verify
+from resolvent.datasets import FormatError, file_format, verify
 from resolvent.datasets.worker import content_digests
 
 
@@ -143,7 +143,8 @@ def test_a_truncated_and_a_foreign_file_are_reported(path, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     assert {field for _, field in found(path)} == {"file", "structure"}
     (tmp_path / "text.h5").write_text("hello")
-    assert "structure" in {field for _, field in found(tmp_path / "text.h5")}
+    with pytest.raises(FormatError, match="not a dataset of this package"):
+        verify(tmp_path / "text.h5")
     with pytest.raises(FileNotFoundError):
         verify(tmp_path / "none.h5")
 

@@ -38,4 +38,4 @@ def _something_else(path: Path) -> str:
     found = found.decode(errors="replace") if isinstance(found, bytes) else found
     if isinstance(found, str) and found == FORMAT:
         return ""
-    return f"it is an HDF5 file without the root attribute format = {FORMAT!r}"
+    return f"it is an HDF5 file whose root attribute format should be {FORMAT!r}, found {found!r}"
