@@ -25,12 +25,12 @@ order than the solver, so a solver that stops exactly at the tolerance would now
 
 PLANE_DIRECT_LIMIT = 25_000
 """Unknowns of a definite 2-D problem up to which `auto` factorises. Measured on one core with lognormal coefficients:
-a factorisation with a repeated analysis takes half as long as conjugate gradients with AMG, set-up included, at 128²,
-and half as long again at 256² (`benchmarks/generation.py`)."""
+a factorisation with a repeated analysis takes two thirds of the time of conjugate gradients with AMG, set-up included,
+at 128², and one and a half times as long at 256² (`benchmarks/generation.py`)."""
 
 SPACE_SSOR_LIMIT = 300_000
 """Unknowns of a definite 3-D problem up to which `auto` prefers SSOR: the set-up of AMG costs more than the iterations
-it saves, three times as much at 32³ and not quite twice as much at 64³ (measured likewise)."""
+it saves, three times as much at 32³ (``benchmarks/generation.py --family darcy3d``)."""
 
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 

@@ -12,8 +12,8 @@ from .analysis import Analysis, Pattern, SingularError, Solve, by_parts
 from .sparse_lu import SparseLU
 
 WIDEST = 160
-"""Half bandwidth up to which LAPACK's blocked band Cholesky beats a sparse factorisation of a grid, about twice up to
-128²; `benchmarks/generation.py` times both. Beyond, its memory of n (w + 1) numbers is the larger concern."""
+"""Half bandwidth up to which LAPACK's blocked band Cholesky beats a sparse factorisation of a grid: 1.4 times as many
+certified samples at 64² and 128² (`benchmarks/generation.py`). Beyond, its n (w + 1) numbers are the larger concern."""
 
 
 class BandedCholesky(Analysis):
