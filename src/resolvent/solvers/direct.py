@@ -84,7 +84,7 @@ class Direct(Solver):
         while monitor.running:
             x, r = monitor.compact(x, r)
             v.axpy(np.ones(r.shape[1]), state.solve(r), x)
-            stalled = monitor.step_recomputed(x, r)
+            stalled = monitor.step_recomputed(x, r, gain=0.5, patience=3)
             if stalled.any():
                 # The bound that rounding of b − A x alone explains: no factors could do better.
                 size = state.norm() * v.norm(x) + monitor.rhs_norm[monitor.active]

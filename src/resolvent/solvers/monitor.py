@@ -176,24 +176,22 @@ class Monitor:
             self._run_out(x, r)
         return restart
 
-    def step_recomputed(self, x: Array, r: Array) -> np.ndarray:
+    def step_recomputed(self, x: Array, r: Array, *, gain: float = 1.0, patience: int = 100) -> np.ndarray:
         """Close one iteration of a method without a recurrence: r is set to the true residual, and tested.
 
-        Returns
-        -------
-        stalled : (k,) bool array
-            Columns that did not halve their residual; three times in a row is STAGNATED.
+        A column stalls when its residual does not fall below `gain` times the least so far; `patience` times running is
+        STAGNATED. Returns which columns stalled this time, a (k,) bool array.
         """
         norms = self._residual(x, r)
         columns = self.active
         self.advance(norms, x)
         self._current[columns] = True
         self.retire(norms <= self.tolerance[columns], Status.CONVERGED, x)
-        stalled: np.ndarray = ~(norms < 0.5 * self._refused[columns]) & self.unfinished
+        stalled: np.ndarray = ~(norms < gain * self._refused[columns]) & self.unfinished
         self._stalls[columns] = np.where(stalled, self._stalls[columns] + 1, 0)
         self._refused[columns] = np.minimum(norms, self._refused[columns])
         self._offer(x, norms)
-        self.retire(self._stalls[columns] >= 3, Status.STAGNATED, x)
+        self.retire(self._stalls[columns] >= patience, Status.STAGNATED, x)
         if self.iteration >= self.maxiter:
             self._run_out(x, r)
         return stalled
