@@ -16,9 +16,8 @@ from numba import uint64
 from .threads import run_in_parts
 
 # Products nnz·k that pay for a thread, so that two are used from 1 000 000 on. In the
-# committed run of benchmarks/operators.py, on a machine busy with other work, a 5-point matrix was 1.2 to 1.5 times
-# slower with two threads at 256² points (330 000 products) and at most 1.2 times from 512² (1 300 000) on; there
-# only a free core can make it faster.
+# committed run of benchmarks/operators.py two threads lost at 128² points (80 000 products of a 5-point matrix), won or
+# lost a little at 256² (330 000), and were 1.5 to 2.2 times faster from 512² (1 300 000) and 64³ (1 800 000) on.
 PART = 500_000
 
 
