@@ -17,8 +17,8 @@ from numba import uint64
 from .threads import run_in_parts
 
 # Products (terms · points · columns) that pay for a thread, so that two are used from 1 000 000 on. In the
-# committed run of benchmarks/operators.py two threads lost at 128² points (80 000 products of the 5-point stencil), won or
-# lost a little at 256² (330 000), and were 1.5 to 2.2 times faster from 512² (1 300 000) and 64³ (1 800 000) on.
+# committed run of benchmarks/operators.py two threads lost at 128² points (80 000 products of the 5-point stencil), won
+# a little at 256² (330 000), and were 1.6 to 2.2 times faster from 512² (1 300 000) and 64³ (1 800 000) on.
 PART = 500_000
 
 # Points of a block whose sums stay in the first-level cache between the passes over groups of terms.
