@@ -13,7 +13,7 @@ from .props import Props
 
 
 def detect_props(A: Any, *, rtol: float = 1e-14) -> Props:
-    """Return the claims that the entries of A prove: symmetry, and definiteness by diagonal dominance.
+    """Return the claims that the entries of A prove up to rounding: symmetry, and definiteness by diagonal dominance.
 
     A real symmetric (complex self-adjoint) matrix with positive diagonal and weak diagonal dominance is positive
     semi-definite (Gershgorin); it is definite if every connected block has a strictly dominant row (irreducible
@@ -77,9 +77,9 @@ def entries_equal(A: sp.csr_array, B: Any, rtol: float) -> bool:
 def _irreducibly_dominant(matrix: sp.csr_array, diagonal: np.ndarray) -> bool:
     """Whether every row is weakly dominant and every connected block has a strictly dominant row.
 
-    Row sums are rounded. A row may therefore miss dominance by its own rounding, and a block is accepted only if its
-    rows together exceed dominance by more than all their roundings: then the quadratic form of the exact entries is
-    positive too, since xᴴAx ≥ Σ slackᵢ |xᵢ|² + Σ |aᵢⱼ| |xᵢ ± xⱼ|² is decided by the sum for a nearly constant |x|.
+    Row sums are rounded, so the answer holds up to their rounding: a row may miss dominance by its own, and a block is
+    accepted only if its rows together exceed dominance by more than all of theirs, because xᴴAx for a constant |x| is
+    about Σ slackᵢ |xᵢ|². That keeps pure Neumann matrices out, whose slack is rounding alone.
     """
     row_sums = np.asarray(abs(matrix).sum(axis=1)).ravel()
     slack = 2.0 * diagonal - row_sums  # diagonal minus the sum of the off-diagonal magnitudes

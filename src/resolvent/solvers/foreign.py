@@ -13,7 +13,7 @@ def fingerprint(A: Any) -> int | None:
     """Return a checksum of the values and the pattern of a numpy or scipy matrix, None for anything else. O(nnz).
 
     Our own operators count versions; a foreign matrix says nothing when ``A.data[...] = ...`` changes it. The checksum
-    (CRC-32, about a millisecond a megabyte) is the price; wrap the matrix in `Sparse`, which has a version, to save it.
+    (CRC-32 over every byte, at each solve) is the price; wrap the matrix in `Sparse`, which has a version, to save it.
     """
     if isinstance(A, np.ndarray):
         parts = [A]

@@ -1,6 +1,6 @@
 """Questions about (k,) masks, one entry a column.
 
-For the few columns of a solve a list is searched ten times faster than numpy reduces an array.
+For the few columns of a solve, searching a list costs less than the call of a numpy reduction.
 """
 
 from __future__ import annotations

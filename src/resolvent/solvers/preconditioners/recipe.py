@@ -48,8 +48,11 @@ def rebuild(recipe: Recipe, M: LinearOperator, A: LinearOperator) -> LinearOpera
 
 def hosted(M: LinearOperator) -> LinearOperator:
     """Return the operator inside the wrapper that `fitted` puts around it for torch storage."""
-    inside: LinearOperator = getattr(M, "A", M) if type(M).__name__ == "Hosted" else M
-    return inside
+    if not M._holds_torch():
+        return M
+    from ...operators._torch import Hosted
+
+    return M.A if isinstance(M, Hosted) else M
 
 
 def fitted(built: LinearOperator, A: LinearOperator) -> LinearOperator:
