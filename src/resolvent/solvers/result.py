@@ -28,12 +28,11 @@ class ConvergenceError(RuntimeError):
 
 @dataclasses.dataclass(slots=True)
 class Counts:
-    """Products used, one for each column; set-up included and listed apart in `setup_matvec`."""
+    """Products used, one for each column, the checks of the true residual included."""
 
     matvec: int = 0
     rmatvec: int = 0
     preconditioner: int = 0
-    setup_matvec: int = 0
 
     def add(self, other: Counts) -> None:
         """Add another tally to this one."""
