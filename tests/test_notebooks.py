@@ -42,4 +42,4 @@ def test_notebook_runs_and_prints_what_is_stored(path: Path, tmp_path: Path) -> 
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS][:2] == ["01_first_solve", "02_first_dataset"]
+    assert [path.stem for path in NOTEBOOKS][:3] == ["01_first_solve", "02_first_dataset", "03_sequences"]

@@ -16,7 +16,7 @@ import numpy as np
 from tiny_family import TinyChain, TinyDiffusion
 
 from resolvent.datasets import Dataset, generate
-from resolvent.datasets.worker import fixed_threads
+from resolvent.solvers import fixed_threads
 
 SAMPLES, CHUNK = 30, 4
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse.linalg as spla
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -191,3 +192,9 @@ def test_half_precision_and_foreign_byte_order_are_converted() -> None:
     for dtype in (np.float16, ">f8", ">f4"):
         for A in (Dense(np.eye(2).astype(dtype)), Sparse(np.eye(2).astype(dtype))):
             assert np.array_equal(A @ np.ones(2), np.ones(2))
+
+
+def test_scipy_s_operators_without_an_adjoint_are_refused_like_ours() -> None:
+    A = as_operator(spla.LinearOperator((3, 3), matvec=lambda x: 2.0 * x, dtype=float))
+    with pytest.raises(StructureError, match="has no adjoint"):
+        A.H @ np.ones(3)

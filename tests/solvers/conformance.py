@@ -7,7 +7,38 @@ import numpy as np
 import scipy.sparse as sp
 
 from resolvent.operators import SPD, LinearOperator, Sparse
-from resolvent.solvers import AMG, CG, FGMRES, GMRES, ILU, MINRES, SSOR, BiCGStab, Direct, FlexibleCG, Jacobi
+from resolvent.solvers import (
+    AMG,
+    CG,
+    CGS,
+    COCG,
+    COCR,
+    FGMRES,
+    GCRODR,
+    GCROT,
+    GMRES,
+    IDR,
+    ILU,
+    LGMRES,
+    LSMR,
+    LSQR,
+    MINRES,
+    MINRESQLP,
+    QMR,
+    RMINRES,
+    SSOR,
+    TFQMR,
+    BiCG,
+    BiCGStab,
+    BlockCG,
+    BlockGCRODR,
+    DeflatedCG,
+    Direct,
+    FastPoisson,
+    FlexibleCG,
+    Jacobi,
+)
+from resolvent.solvers.preconditioners import IC, ILU0, AdditiveSchwarz, BlockJacobi, Chebyshev, Deflation
 
 SOLVERS = {
     "CG": CG(),
@@ -18,6 +49,33 @@ SOLVERS = {
     "GMRES(restart=7)": GMRES(restart=7),
     "FGMRES": FGMRES(),
     "BiCGStab": BiCGStab(),
+    "BiCG": BiCG(),
+    "QMR": QMR(),
+    "CGS": CGS(),
+    "TFQMR": TFQMR(),
+    "IDR": IDR(),
+    "IDR(s=1)": IDR(s=1),
+    "COCG": COCG(),
+    "COCR": COCR(),
+    "GCRODR": GCRODR(),
+    "GCRODR(12, 4)": GCRODR(restart=12, k=4),
+    "BlockGCRODR": BlockGCRODR(),
+    "BlockGCRODR(12, 4)": BlockGCRODR(restart=12, k=4),
+    "GCROT": GCROT(),
+    "GCROT(5, 3)": GCROT(m=5, k=3),
+    "LGMRES": LGMRES(),
+    "LGMRES(left)": LGMRES(side="left"),
+    "DeflatedCG": DeflatedCG(),
+    "DeflatedCG(k=4)": DeflatedCG(k=4),
+    "RMINRES": RMINRES(),
+    "RMINRES(k=4)": RMINRES(k=4),
+    "GCRODR(left)": GCRODR(restart=12, k=4, side="left"),
+    "GCRODR(flexible)": GCRODR(restart=12, k=4, side="flexible"),
+    "MINRESQLP": MINRESQLP(),
+    "MINRESQLP(trancond=1)": MINRESQLP(trancond=1.0),
+    "LSQR": LSQR(),
+    "LSMR": LSMR(),
+    "BlockCG": BlockCG(),
     "Direct": Direct(),
 }
 ITERATIVE = {name: solver for name, solver in SOLVERS.items() if name != "Direct"}
@@ -30,7 +88,27 @@ RECIPES = {
     "AMG": AMG(),
     "AMG W": AMG(cycle="W", sweeps=2),
     "AMG aggregation": AMG("smoothed_aggregation"),
+    "IC": IC(),
+    "IC with fill": IC(drop_tol=1e-2, fill=5),
+    "ILU0": ILU0(),
+    "BlockJacobi": BlockJacobi(4),
+    "BlockJacobi(7)": BlockJacobi(7),
+    "Chebyshev": Chebyshev(),
+    "Deflation": Deflation(4),
+    "Deflation balancing": Deflation(4, SSOR(), "balancing"),
+    "Deflation adef1": Deflation(4, variant="adef1"),
+    "FastPoisson": FastPoisson(),
+    "FastPoisson unscaled": FastPoisson(scaling="none"),
+    "Schwarz": AdditiveSchwarz(4),
+    "Schwarz coarse": AdditiveSchwarz(4, local="incomplete", coarse=True),
+    "Schwarz restricted": AdditiveSchwarz(4, restricted=True),
 }
+
+NEEDS_SELF_ADJOINT = {"IC", "IC with fill"}
+"""Recipes that refuse a nonsymmetric A."""
+
+NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted"}
+"""Recipes whose M is not self-adjoint even where A is: CG and MINRES refuse it."""
 
 
 def second_difference(n: int) -> sp.csr_array:

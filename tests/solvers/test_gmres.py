@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from resolvent.operators import Dense, Diagonal, Function, Props, StructureError
 from resolvent.solvers import FGMRES, GMRES, ILU, SSOR, Jacobi, Status
-from resolvent.solvers.krylov.restarted import LeastSquares
+from resolvent.solvers.krylov.arnoldi import LeastSquares
 
 from .conformance import convection, neumann, poisson, relative_residual
 

@@ -1,4 +1,4 @@
-"""As many iterations as scipy and PETSc take with the same method, preconditioner, norm and tolerance.
+"""The iterations of scipy and PETSc: as many with the same method, preconditioner, norm and tolerance, and alike.
 
 Where a difference of one is allowed, the reason stands beside it. The systems are conditioned well enough that
 rounding does not decide: on those where it does (unpreconditioned CG at condition 1e6) all three differ by a per cent.
@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
+import resolvent
 from resolvent.operators import Sparse
 from resolvent.solvers import CG, GMRES, MINRES, SSOR, BiCGStab, Jacobi
 
@@ -131,3 +132,75 @@ def test_bicgstab(name, recipe, petsc):
     # scipy does not call back, and so does not count, when it ends in the middle of an iteration.
     assert mine - scipy_iterations(spla.bicgstab, A, b, recipe) in (0, 1)
     assert mine == petsc_iterations(A, b, "bcgs", petsc, side="RIGHT")
+
+
+# Until rounding, which the condition number amplifies, decides: so many iterations agree to ten digits.
+HISTORIES = {
+    "cg": ("poisson", 20, True),
+    "minres": ("poisson", 20, True),
+    "bicgstab": ("wind", 10, True),
+    "bicg": ("wind", 20, True),
+    "cgs": ("wind", 10, True),
+    "qmr": ("wind", 20, False),
+    "tfqmr": ("wind", 20, False),
+    "gmres": ("wind", 50, False),
+    "lgmres": ("wind", 8, True),
+    "gcrotmk": ("wind", 8, True),
+}
+"""Problem, iterations, and whether scipy's preconditioner stands where ours does."""
+
+
+@pytest.mark.parametrize("preconditioned", [False, True])
+@pytest.mark.parametrize("name", HISTORIES)
+def test_residual_histories_are_those_of_scipy(name, preconditioned):
+    problem, iterations, same_side = HISTORIES[name]
+    if preconditioned and not same_side:
+        pytest.skip("scipy preconditions on the other side")
+    A = (DEFINITE | NONSYMMETRIC)[problem]
+    b = right_hand_side(A)
+    options = {"rtol": 1e-14, "maxiter": iterations}
+    options |= {"M": sp.diags_array(1.0 / (A.diagonal() * np.linspace(0.5, 2.0, A.shape[0])))} if preconditioned else {}
+    options |= {"gmres": {"restart": 20, "maxiter": 3, "callback_type": "pr_norm"}}.get(name, {})
+    options |= {"lgmres": {"inner_m": 6}, "gcrotmk": {"m": 6, "k": 4}}.get(name, {})
+    histories = []
+    for package in (resolvent, spla):
+        history = []
+
+        def record(given, history=history):
+            norm = given if np.isscalar(given) else np.linalg.norm(b - A @ given) / np.linalg.norm(b)
+            history.append(float(norm))
+
+        getattr(package, name)(A, b, callback=record, **options)
+        histories.append(np.array(history))
+    assert len(histories[0]) == len(histories[1]) >= iterations
+    assert np.allclose(*histories, rtol=1e-10, atol=0.0)
+    assert len(set(histories[0].round(12))) > iterations // 2, "they are not of a solve at rest"
+
+
+def test_the_histories_of_results_are_those_of_scipy():
+    """`Result.history` against residuals computed from the iterates of scipy."""
+    for name in ("cg", "minres", "gmres", "bicgstab"):
+        matrix = DEFINITE["poisson"] if name in ("cg", "minres") else NONSYMMETRIC["wind"]
+        rhs, seen = right_hand_side(matrix), []
+        options = {"restart": 25, "callback_type": "pr_norm"} if name == "gmres" else {}
+
+        def record(x, matrix=matrix, rhs=rhs, seen=seen):
+            seen.append(x * np.linalg.norm(rhs) if np.isscalar(x) else np.linalg.norm(rhs - matrix @ x))
+
+        maxiter = {"gmres": 1, "bicgstab": 10}.get(name, 25)
+        getattr(spla, name)(matrix, rhs, rtol=1e-14, maxiter=maxiter, callback=record, **options)
+        options.pop("callback_type", None)
+        history = getattr(resolvent, name)(matrix, rhs, rtol=1e-14, maxiter=maxiter, **options).history
+        assert history[0] == pytest.approx(np.linalg.norm(rhs), rel=1e-12)
+        assert np.allclose(history[1 : len(seen)], seen[:-1], rtol=1e-10, atol=0.0), name
+
+
+@pytest.mark.parametrize("name", ["bicg", "cgs", "gcrotmk", "lgmres"])
+def test_counts_of_scipy_where_the_stopping_rules_coincide(name):
+    A = NONSYMMETRIC["wind"]
+    b = right_hand_side(A)
+    for recipe in (None, Jacobi()):
+        seen = []
+        x, info = getattr(resolvent, name)(A, b, rtol=RTOL, M=recipe, callback=lambda x, seen=seen: seen.append(1))
+        assert info == 0 and relative_residual(A, x, b) <= RTOL
+        assert len(seen) == scipy_iterations(getattr(spla, name), A, b, recipe)

@@ -68,7 +68,7 @@ def generate(
         typer.Option(
             "--solver",
             "-s",
-            help="auto, direct, cg+amg, cg+ssor; auto decides by a rule.",
+            help="auto, direct, cg+amg, cg+ssor, cg+fft, gmres+ilu; auto decides by a rule.",
             rich_help_panel=_CERTIFICATE,
         ),
     ] = "auto",

@@ -60,7 +60,7 @@ def read_matrix(path: Path, key: str | None = None) -> Any:
     if rows != columns:
         raise InputError(
             f"{path}: expected a square matrix, found {rows} x {columns}",
-            "for a rectangular one, solve the normal equations, or use scipy.sparse.linalg.lsqr",
+            "for a rectangular one, use LSMR or LSQR of resolvent.solvers in Python",
         )
     if sp.issparse(matrix):
         matrix = sp.csr_array(matrix)

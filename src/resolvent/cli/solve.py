@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: resolvent solve A.mtx b.npy --rtol 1e-10 --out x.npy --plot history.png --explain"
 
-SOLVERS = ("direct", "cg", "flexiblecg", "minres", "gmres", "fgmres", "bicgstab")
-PRECONDITIONERS = ("jacobi", "ssor", "ilu", "amg")
+SOLVERS = (
+    *("direct", "fastpoisson", "cg", "flexiblecg", "blockcg", "deflatedcg", "minres", "minresqlp", "rminres"),
+    *("gmres", "fgmres", "lgmres", "gcrot", "gcrodr", "blockgcrodr", "idr", "bicgstab", "bicg", "cgs", "qmr", "tfqmr"),
+    *("cocg", "cocr", "lsqr", "lsmr"),
+)
+PRECONDITIONERS = (
+    *("jacobi", "blockjacobi", "linejacobi", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),
+    *("fastpoisson", "shiftedlaplacian", "factorised"),
+)
 """Names for the help, which is to appear without importing them; a test compares them with the registry."""
 
 _INPUT, _METHOD, _OUTPUT = "Input", "Method", "Output"

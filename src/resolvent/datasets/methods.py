@@ -16,8 +16,9 @@ from .family import LinearFamily, System
 from .sample_arrays import first_sample
 
 if TYPE_CHECKING:
+    from ..solvers.prepared import Prepared
     from ..solvers.result import Result
-    from ..solvers.solver import Prepared, Solver
+    from ..solvers.solver import Solver
 
 SAFETY = 0.5
 """Solvers are asked for this fraction of the accepted residual. The certificate sums the residual anew, in another
@@ -108,7 +109,25 @@ def _cg_ssor(rtol: float) -> Method:
     return OneByOne(CG(rtol=SAFETY * rtol), SSOR())
 
 
-STRATEGIES: dict[str, Callable[[float], Method]] = {"direct": _direct, "cg+amg": _cg_amg, "cg+ssor": _cg_ssor}
+def _cg_fft(rtol: float) -> Method:
+    from ..solvers import CG, FastPoisson
+
+    return OneByOne(CG(rtol=SAFETY * rtol), FastPoisson())
+
+
+def _gmres_ilu(rtol: float) -> Method:
+    from ..solvers import GMRES, ILU
+
+    return OneByOne(GMRES(rtol=SAFETY * rtol, restart=60), ILU())
+
+
+STRATEGIES: dict[str, Callable[[float], Method]] = {
+    "direct": _direct,
+    "cg+amg": _cg_amg,
+    "cg+ssor": _cg_ssor,
+    "cg+fft": _cg_fft,
+    "gmres+ilu": _gmres_ilu,
+}
 """Named ways to solve, each made for a tolerance."""
 
 

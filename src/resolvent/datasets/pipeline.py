@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..solvers.fixed_threads import fixed_threads
 from . import families, provenance
 from .capacity import refuse_full_disk
 from .discretisation import inspect_discretisation
@@ -34,7 +35,7 @@ from .settings import (
     differences,
     plain,
 )
-from .worker import ChunkRecord, ChunkTask, fixed_threads
+from .worker import ChunkRecord, ChunkTask
 from .workspace import Workspace, parts_folder
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def generate(
         Root of all random streams.
     rtol : float
         Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs.
-    solver : {"auto", "direct", "cg+amg", "cg+ssor"}, Solver or Method
+    solver : {"auto", "direct", "cg+amg", "cg+ssor", "cg+fft", "gmres+ilu"}, Solver or Method
         How systems are solved; a solver less accurate than `rtol` demands is tightened. ``auto`` decides by rule from
         the first system; the decision is stored before the first chunk.
     chunk : int

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..solvers.fixed_threads import fixed_threads
 from . import provenance
 from .errors import DatasetError
 from .family import LinearFamily
@@ -16,7 +17,7 @@ from .methods import STRATEGIES, Method, decide
 from .reader import Dataset
 from .sample_arrays import working_inputs, working_solution
 from .settings import Settings, check_count, differences, plain
-from .worker import ChunkTask, Clock, fixed_threads, sample_records
+from .worker import ChunkTask, Clock, sample_records
 
 if TYPE_CHECKING:
     from ..solvers.solver import Solver

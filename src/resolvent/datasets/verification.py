@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..solvers.fixed_threads import fixed_threads
 from . import provenance
 from .certification import relative_residual
 from .errors import FormatError
@@ -22,7 +23,7 @@ from .sample_arrays import drawn_inputs, working_inputs, working_solution
 from .seeding import SplitAssigner
 from .settings import plain
 from .statistics import RunningStatistics
-from .worker import content_digests, fixed_threads
+from .worker import content_digests
 
 MAX_LISTED = 100
 """Problems listed in a report; all of them are counted."""

@@ -14,12 +14,12 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..solvers.fixed_threads import fixed_threads
 from .certification import INADMISSIBLE, Certificate, certify
 from .errors import CertificationError, SampleError
 from .family import LinearFamily, System
@@ -92,37 +92,6 @@ class Clock:
         elapsed, self._last = now - self._last, now
         self.seconds[stage] += elapsed
         return elapsed
-
-
-_threads_in_force: int | None = None
-
-
-@contextmanager
-def fixed_threads(threads: int) -> Iterator[None]:
-    """Hold BLAS, OpenMP and numba to a number of threads, on which the last bits of a result can depend.
-
-    Nested calls with the same number do nothing.
-    """
-    global _threads_in_force
-    if _threads_in_force == threads:
-        yield
-        return
-    # The limits reach only the libraries that are loaded, so load those that solving will need.
-    import numba
-    import scipy.linalg
-    import scipy.sparse.linalg  # noqa: F401
-    import threadpoolctl
-
-    before, numba_before = _threads_in_force, numba.get_num_threads()
-    with threadpoolctl.threadpool_limits(limits=threads):
-        most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-        numba.set_num_threads(min(threads, most))
-        _threads_in_force = threads
-        try:
-            yield
-        finally:
-            numba.set_num_threads(numba_before)
-            _threads_in_force = before
 
 
 def run_chunk(

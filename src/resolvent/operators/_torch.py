@@ -103,7 +103,7 @@ class Tensor(LinearOperator):
         if A.layout != self.tensor.layout:
             A = A.to_sparse_csr() if self.tensor.layout == torch.sparse_csr else A.to_dense()
         self.tensor = A.to(self.tensor.dtype)
-        self._revision += 1
+        self._changed()
 
     def _summary(self) -> str:
         return str(self.tensor.layout).removeprefix("torch.")

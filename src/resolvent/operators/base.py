@@ -13,7 +13,7 @@ import numpy as np
 
 from .arrays import is_torch
 from .errors import StructureError
-from .props import Props, complete
+from .props import Props, complete, implied
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -46,8 +46,7 @@ class LinearOperator(abc.ABC):
     solvers iterate without allocating, and ``_rmatmat`` / ``_rmatmat_into`` for the adjoint.
     """
 
-    # Keep numpy from broadcasting over us in ``array @ A``: Python then calls our reflected method.
-    __array_ufunc__ = None
+    __array_ufunc__ = None  # keeps numpy from broadcasting over us in ``array @ A``: Python calls our reflected method
 
     def __init__(
         self,
@@ -70,12 +69,27 @@ class LinearOperator(abc.ABC):
             raise ValueError(f"grid {self.grid} has {int(np.prod(self.grid))} points, but the operator has {shape[1]}")
         self.device: str = device
         self._revision = 0
+        self._values = object()
 
     @property
     @final
     def version(self) -> int:
         """Number that grows whenever `update` changes values, of this operator or of one it is made of."""
-        return self._revision + sum(part.version for part in self._parts())
+        return self._revision + self._foreign_state() + sum(part.version for part in self._parts())
+
+    @final
+    def stamp(self) -> Any:
+        """Return what equals the stamp of another operator only while both are sure to hold the same values.
+
+        Versions tell whether one operator changed; stamps compare operators, and survive copying but not the process.
+        """
+        return (self._values, self._foreign_state(), *(part.stamp() for part in self._parts()))
+
+    @final
+    def _changed(self) -> None:
+        """Record that the values are new: every `update` ends with this."""
+        self._revision += 1
+        self._values = object()
 
     # What a subclass writes ------------------------------------------------------------------------------------------
 
@@ -86,6 +100,14 @@ class LinearOperator(abc.ABC):
     def _parts(self) -> tuple[LinearOperator, ...]:
         """Return the operators this one is made of, whose values it shares."""
         return ()
+
+    def _foreign_state(self) -> int:
+        """Return a number that grows when another library changes values it shares with this operator."""
+        return 0
+
+    def _communicator(self) -> Any:
+        """Return the MPI communicator over whose ranks the vectors are spread; None where they are all here."""
+        return next((found for part in self._parts() if (found := part._communicator()) is not None), None)
 
     def _matmat_into(self, X: Array, out: Array) -> None:
         """Write A X into `out`; override where that saves an allocation."""
@@ -359,25 +381,18 @@ class LinearOperator(abc.ABC):
         return Tensor.from_operator(self, device=device, dtype=dtype)
 
     @final
-    def to_petsc(self, comm: Any = None) -> Any:
-        """Return the entries as an assembled PETSc matrix on this rank; the caller destroys it. Needs petsc4py."""
+    def to_petsc(self, comm: Any = None, form: str = "aij") -> Any:
+        """Return a PETSc matrix, assembled or a shell around this operator; the caller destroys it. Needs petsc4py."""
         from .petsc import to_petsc
 
-        return to_petsc(self, comm=comm)
+        return to_petsc(self, comm=comm, form=form)
 
     def __repr__(self) -> str:
         parts = [f"{self.shape[0]} x {self.shape[1]}", str(self.dtype), self._summary()]
-        parts += (self.props & ~_implied(self.props)).names()
+        parts += (self.props & ~implied(self.props)).names()
         if self.device != "cpu":
             parts.append(self.device)
         return f"{type(self).__name__}({', '.join(p for p in parts if p)})"
-
-
-def _implied(props: Props) -> Props:
-    """Flags that another printed flag already says."""
-    if Props.POSITIVE_DEFINITE in props:
-        return Props.SELF_ADJOINT | Props.SYMMETRIC
-    return Props.SELF_ADJOINT if Props.SYMMETRIC in props else Props.NONE
 
 
 def _is_foreign_operator(x: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .arrays import is_torch
+from .arrays import is_torch, without_mask
 from .base import LinearOperator
 from .dense import Dense
 from .function import Function
@@ -20,7 +20,7 @@ def as_operator(A: Any, *, props: Props | None = None) -> LinearOperator:
 
     Parameters
     ----------
-    A : LinearOperator, sparse matrix or array, dense array, torch tensor, or anything with ``shape`` and ``matvec``
+    A : LinearOperator, sparse or dense array, torch tensor, PETSc matrix, or anything with ``shape`` and ``matvec``
         The operator.
     props : Props, optional
         Claims, for a matrix or operator of another library; ours keep their own.
@@ -50,10 +50,15 @@ def as_operator(A: Any, *, props: Props | None = None) -> LinearOperator:
         return Tensor(A, props=claims)
     if hasattr(A, "shape") and hasattr(A, "matvec"):
         return _from_duck(A, claims)
+    if type(A).__module__.partition(".")[0] == "petsc4py":
+        from .petsc import from_petsc
+
+        return from_petsc(A, props=props)
     if isinstance(A, np.ndarray | list | tuple):
-        array = np.asarray(A)
-        if array.dtype.kind in "fciub":
-            return Dense(array, props=claims)
+        array = np.asarray(without_mask("a matrix", A))
+        if array.dtype.kind not in "fciub":
+            raise TypeError(f"a matrix needs numeric entries, got dtype {array.dtype}: use astype(float)")
+        return Dense(array, props=claims)
     raise TypeError(
         "expected a matrix (dense, scipy sparse, torch) or an operator with shape and matvec, got "
         f"{type(A).__module__}.{type(A).__qualname__}"

@@ -70,4 +70,4 @@ class Dense(LinearOperator):
         if set(values) != {"A"} or np.shape(values["A"]) != self.shape:
             raise ValueError(f"update takes A=array of shape {self.shape}")
         self._array = np.asarray(values["A"]).astype(self.dtype, casting="same_kind")
-        self._revision += 1
+        self._changed()

@@ -71,7 +71,7 @@ class Diagonal(LinearOperator):
         if lost:
             raise ValueError(f"the new diagonal is not {' and '.join(lost.names())}: build a new Diagonal")
         self._d = d
-        self._revision += 1
+        self._changed()
 
 
 def _proved(d: np.ndarray) -> Props:

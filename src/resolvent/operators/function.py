@@ -61,7 +61,10 @@ class Function(LinearOperator):
     def _rmatmat(self, X: Array) -> Array:
         if self._rmatmat_function is None and self._rmatvec_function is None:
             return super()._rmatmat(X)
-        return self._evaluate(X, self._rmatmat_function, self._rmatvec_function, self.shape[1])
+        try:
+            return self._evaluate(X, self._rmatmat_function, self._rmatvec_function, self.shape[1])
+        except NotImplementedError:  # what scipy's operators without an adjoint raise when it is called
+            return super()._rmatmat(X)
 
     def _evaluate(
         self,

@@ -73,6 +73,13 @@ def complete(props: Props, dtype: np.dtype, shape: tuple[int, int]) -> Props:
     return props
 
 
+def implied(props: Props) -> Props:
+    """Return the flags that need not be printed because another one says as much."""
+    if Props.POSITIVE_DEFINITE in props:
+        return Props.SELF_ADJOINT | Props.SYMMETRIC
+    return Props.SELF_ADJOINT if Props.SYMMETRIC in props else Props.NONE
+
+
 def of_sum(terms: Iterable[Props]) -> Props:
     """Flags of A₁ + A₂ + …
 

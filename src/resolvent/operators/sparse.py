@@ -113,7 +113,7 @@ class Sparse(LinearOperator):
         else:
             raise TypeError(f"update takes A=matrix or data=array, got {', '.join(values) or 'nothing'}")
         self._matrix = matrix
-        self._revision += 1
+        self._changed()
 
     def _summary(self) -> str:
         return f"{self.nnz} entries"

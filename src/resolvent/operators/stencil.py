@@ -299,7 +299,7 @@ class Stencil(LinearOperator):
         coefficients = np.ascontiguousarray(coefficients, dtype=self.dtype)
         check_boundary(coefficients, self.offsets)
         self._coefficients = coefficients
-        self._revision += 1
+        self._changed()
 
     def _summary(self) -> str:
         return f"{self._terms[0].size}-point on {' x '.join(str(extent) for extent in self.coefficients.shape[1:])}"

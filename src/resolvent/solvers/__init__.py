@@ -8,48 +8,146 @@ if "." not in __name__:
 from .check import check_solver
 from .choose import Choice, choose
 from .direct import Direct
-from .facade import bicgstab, cg, gmres, minres, solve
+from .facade import bicg, bicgstab, cg, cgs, gcrotmk, gmres, lgmres, lsmr, lsqr, minres, qmr, solve, tfqmr
+from .fast_poisson import FastPoisson
+from .fixed_threads import fixed_threads
+from .krylov.bicg import BiCG
 from .krylov.bicgstab import BiCGStab
+from .krylov.block_cg import BlockCG
 from .krylov.cg import CG
+from .krylov.cgs import CGS
+from .krylov.cocg import COCG
+from .krylov.cocr import COCR
 from .krylov.fgmres import FGMRES
 from .krylov.flexible_cg import FlexibleCG
 from .krylov.gmres import GMRES
+from .krylov.idr import IDR
+from .krylov.lgmres import LGMRES
+from .krylov.lsmr import LSMR
+from .krylov.lsqr import LSQR
 from .krylov.minres import MINRES
-from .preconditioners import AMG, ILU, SSOR, Jacobi
+from .krylov.minres_qlp import MINRESQLP
+from .krylov.qmr import QMR
+from .krylov.tfqmr import TFQMR
+from .preconditioners import (
+    AMG,
+    IC,
+    ILU,
+    ILU0,
+    SSOR,
+    AdditiveSchwarz,
+    BlockJacobi,
+    Chebyshev,
+    Deflation,
+    Jacobi,
+    LineJacobi,
+    ShiftedLaplacian,
+    piecewise_constants,
+)
+from .preconditioners.factorised import Factorised
 from .preconditioners.recipe import Recipe
+from .prepared import Prepared
 from .progress import Progress
+from .recycling.block_gcrodr import BlockGCRODR
+from .recycling.deflated_cg import DeflatedCG
+from .recycling.gcrodr import GCRODR
+from .recycling.gcrot import GCROT
+from .recycling.rminres import RMINRES
+from .recycling.space import RecycleSpace
 from .result import Column, ConvergenceError, Counts, Result, Timing
-from .solver import Prepared, Solver
+from .sequences import (
+    Chained,
+    Fixed,
+    Guess,
+    Pilot,
+    Previous,
+    Projected,
+    Refresh,
+    Scaled,
+    Sequence,
+    Snapshots,
+    SpacePolicy,
+)
+from .solver import Solver
 from .status import Status
 
 __all__ = [
     "AMG",
     "CG",
+    "CGS",
+    "COCG",
+    "COCR",
     "FGMRES",
+    "GCRODR",
+    "GCROT",
     "GMRES",
+    "IC",
+    "IDR",
     "ILU",
+    "ILU0",
+    "LGMRES",
+    "LSMR",
+    "LSQR",
     "MINRES",
+    "MINRESQLP",
+    "QMR",
+    "RMINRES",
     "SSOR",
+    "TFQMR",
+    "AdditiveSchwarz",
+    "BiCG",
     "BiCGStab",
+    "BlockCG",
+    "BlockGCRODR",
+    "BlockJacobi",
+    "Chained",
+    "Chebyshev",
     "Choice",
     "Column",
     "ConvergenceError",
     "Counts",
+    "DeflatedCG",
+    "Deflation",
     "Direct",
+    "Factorised",
+    "FastPoisson",
+    "Fixed",
     "FlexibleCG",
+    "Guess",
     "Jacobi",
+    "LineJacobi",
+    "Pilot",
     "Prepared",
+    "Previous",
     "Progress",
+    "Projected",
     "Recipe",
+    "RecycleSpace",
+    "Refresh",
     "Result",
+    "Scaled",
+    "Sequence",
+    "ShiftedLaplacian",
+    "Snapshots",
     "Solver",
+    "SpacePolicy",
     "Status",
     "Timing",
+    "bicg",
     "bicgstab",
     "cg",
+    "cgs",
     "check_solver",
     "choose",
+    "fixed_threads",
+    "gcrotmk",
     "gmres",
+    "lgmres",
+    "lsmr",
+    "lsqr",
     "minres",
+    "piecewise_constants",
+    "qmr",
     "solve",
+    "tfqmr",
 ]

@@ -12,9 +12,10 @@ from torch.autograd.function import once_differentiable
 
 from ..operators import LinearOperator, as_operator
 from ..operators._torch import numpy_dtype, torch_dtype
+from .prepared import Prepared
 from .progress import Callback
 from .result import Result
-from .solver import Prepared, Solver
+from .solver import Solver
 from .vectors import Vectors
 
 
@@ -33,6 +34,14 @@ class TorchVectors(Vectors):
         """Return a zero (rows, n) tensor for the vectors of a Krylov basis."""
         return x.new_zeros((rows, x.shape[0]))
 
+    def stack(self, x: Any, rows: int) -> Any:
+        """Return zero tensors like x, one above the other."""
+        return x.new_zeros((rows, *x.shape))
+
+    def from_host(self, values: np.ndarray, x: Any) -> Any:
+        """Return numbers of the host on the device and in the dtype of x."""
+        return _like(values, x)
+
     def assign(self, alpha: np.ndarray, x: Any, out: Any) -> None:
         """Set out to alpha x."""
         torch.mul(x, _like(alpha, x), out=out)
@@ -48,6 +57,10 @@ class TorchVectors(Vectors):
     def dot(self, x: Any, y: Any) -> np.ndarray:
         """Return xᴴ y by column."""
         return _host((x.conj() * y).sum(dim=0))
+
+    def dot_norms(self, x: Any, y: Any, *, conjugate: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return xᴴ y, or xᵀ y, with ‖x‖₂ and ‖y‖₂ by column."""
+        return self.dot(x if conjugate else x.conj(), y), self.norm(x), self.norm(y)
 
     def norm(self, x: Any) -> np.ndarray:
         """Return ‖x‖₂ by column, real."""
@@ -76,6 +89,31 @@ class TorchVectors(Vectors):
         """Add Σ coefficients[i] V[i] to y."""
         y.add_((_like(coefficients, V) @ V).reshape(y.shape))
 
+    def gram(self, V: Any, W: Any) -> np.ndarray:
+        """Return the inner products of two bases."""
+        return _host(V.conj() @ W.T)
+
+    def mix(self, coefficients: np.ndarray, V: Any, out: Any = None, *, add: bool = False) -> Any:
+        """Return the basis of rows Σ coefficients[i, l] V[i]."""
+        if add:
+            return out.addmm_(_like(coefficients, V).T, V)
+        return torch.matmul(_like(coefficients, V).T, V, out=out)
+
+    def inner(self, X: Any, Y: Any) -> np.ndarray:
+        """Return XᴴY."""
+        return _host(X.mH @ Y)
+
+    def blend(self, X: Any, C: np.ndarray, out: Any, *, add: bool = False) -> None:
+        """Set `out` to X C, or add that to it."""
+        if add:
+            out.addmm_(X, _like(C, X))
+        else:
+            torch.matmul(X, _like(C, X), out=out)
+
+    def rows(self, V: Any, positions: np.ndarray) -> Any:
+        """Return a copy of the given rows of a basis."""
+        return V[torch.as_tensor(positions, device=V.device)]
+
     def take(self, x: Any, columns: np.ndarray) -> Any:
         """Return a contiguous copy of the given columns."""
         return x[..., torch.as_tensor(columns, device=x.device)].contiguous()
@@ -92,20 +130,21 @@ def columns_of(A: LinearOperator, M: LinearOperator | None, b: Any, x0: Any) -> 
     for name, tensor in (("b", b), ("x0", x0)):
         if isinstance(tensor, torch.Tensor) and str(tensor.device) != A.device:
             raise ValueError(f"{name} is on {tensor.device} and A on {A.device}: move one of them")
-    n = A.shape[0]
-    shape = tuple(b.shape)
-    if not (shape == (n,) or (len(shape) == 2 and shape[0] == n and shape[1] > 0) or shape == A.grid):
-        raise ValueError(f"b must have shape ({n},) or ({n}, k) to fit A, got {shape}")
+    m, n = A.shape
+    shape, grid = tuple(b.shape), A.grid if m == n else None
+    if not (shape == (m,) or (len(shape) == 2 and shape[0] == m and shape[1] > 0) or shape == grid):
+        raise ValueError(f"b must have shape ({m},) or ({m}, k) to fit A, got {shape}")
     dtype = A.result_dtype(numpy_dtype(b.dtype))
     if M is not None:
         dtype = np.result_type(dtype, M.dtype)
-    width = 1 if shape == A.grid or len(shape) == 1 else shape[1]
-    B = b.detach().reshape(n, width).to(torch_dtype(dtype)).contiguous()
+    width = 1 if shape == grid or len(shape) == 1 else shape[1]
+    B = b.detach().reshape(m, width).to(torch_dtype(dtype)).contiguous()
     if x0 is None:
-        return B, torch.zeros_like(B)
+        return B, B.new_zeros((n, width))
     x0 = torch.as_tensor(x0)
-    if tuple(x0.shape) != shape:
-        raise ValueError(f"x0 must have the shape of b, {shape}, got {tuple(x0.shape)}")
+    expected = shape if m == n else (n, *shape[1:])
+    if tuple(x0.shape) != expected:
+        raise ValueError(f"x0 must have the shape of {'b' if m == n else 'x'}, {expected}, got {tuple(x0.shape)}")
     return B, x0.detach().reshape(n, width).to(B.dtype).clone().contiguous()
 
 
@@ -114,15 +153,15 @@ def on_host(function: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
     return torch.from_numpy(function(x.resolve_conj().resolve_neg().numpy()))
 
 
-def solve_on_host(prepared: Prepared, b: Any, x0: Any, callback: Callback | None) -> Result:
+def solve_on_host(solve: Callable[[Any, Any], Result], A: LinearOperator, b: Any, x0: Any = None) -> Result:
     """Solve with a numpy-backed operator for tensors on the host; x comes back as a tensor."""
-    if str(b.device) != prepared.A.device:
+    if str(b.device) != A.device:
         raise ValueError(
-            f"b is on {b.device} and the operator on {prepared.A.device}: move one with A.to_torch({str(b.device)!r}) "
-            f"or b.to({prepared.A.device!r})"
+            f"b is on {b.device} and the operator on {A.device}: move one with A.to_torch({str(b.device)!r}) "
+            f"or b.to({A.device!r})"
         )
     guess = None if x0 is None else torch.as_tensor(x0).detach().numpy()
-    result = prepared.solve(b.detach().resolve_conj().resolve_neg().numpy(), guess, callback=callback)
+    result = solve(b.detach().resolve_conj().resolve_neg().numpy(), guess)
     return dataclasses.replace(result, x=torch.from_numpy(result.x))
 
 

@@ -41,6 +41,11 @@ class BestIterate:
             else:
                 self._vectors.put(self._x, columns[better], self._vectors.take(x, positions))
 
+    def beats(self, norms: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return in which of the given columns the iterate kept is better than one with these norms."""
+        better: np.ndarray = ~(norms <= self._norms[columns])
+        return better
+
     def restore(self, x: Array, norms: np.ndarray | float, columns: np.ndarray) -> np.ndarray:
         """Overwrite the given columns of x where their norms are worse or not a number; return which."""
         worse: np.ndarray = columns[~(norms <= self._norms[columns])]

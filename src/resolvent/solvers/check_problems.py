@@ -82,10 +82,17 @@ def problems(needs: Props, rng: np.random.Generator, dtype: Any = np.float64) ->
         shift = sp.kron(sp.eye_array(SIDE), sp.diags_array([0.4, -0.4], offsets=[1, -1], shape=(SIDE, SIDE)))
         found.append(("convection and diffusion", L + 2.0 * identity + shift, Props.NONE, True))
     if dtype.kind == "c":
-        # Unitary scaling: Hermitian stays Hermitian, spectra stay the same, entries become complex.
-        phase = sp.diags_array(np.exp(1j * rng.uniform(0.0, 2.0 * np.pi, n)))
-        found = [(name, phase @ A @ phase.conj(), props, easy) for name, A, props, easy in found]
-        if needs is Props.NONE:
+        angles = rng.uniform(0.0, 2.0 * np.pi, n)
+        if Props.SYMMETRIC in needs:
+            # Symmetric stays symmetric and is Hermitian no more; the angles are small enough for the field of values to
+            # stay away from zero.
+            phase = sp.diags_array(np.exp(0.1j * angles))
+            found = [(name, phase @ A @ phase, Props.SYMMETRIC, easy) for name, A, _, easy in found]
+        else:
+            # Unitary scaling: Hermitian stays Hermitian, spectra stay the same, entries become complex.
+            phase = sp.diags_array(np.exp(1j * angles))
+            found = [(name, phase @ A @ phase.conj(), props, easy) for name, A, props, easy in found]
+        if needs in (Props.NONE, Props.SYMMETRIC):
             found.append(("absorption", L + (1.0 + 1.0j) * identity, Props.SYMMETRIC, True))
     result = []
     for name, matrix, props, easy in found:

@@ -24,7 +24,9 @@ def fingerprint(A: Any) -> int | None:
             return None
     else:
         return None
-    total = 0
+    # The same arrays mean another matrix in another format: those of A by rows are those of Aᵀ by columns.
+    kind = f"{getattr(A, 'format', 'dense')} {A.shape} {A.dtype.str} {getattr(A, 'blocksize', '')}"
+    total = zlib.crc32(kind.encode())
     for part in parts:
         total = zlib.crc32(np.ascontiguousarray(part).data, total)
     return total

@@ -21,7 +21,8 @@ from ..operators import Array, LinearOperator
 from .best_iterate import BestIterate
 from .inconsistency import REASON, least_squares_solved, no_gain
 from .masks import all_of, any_of, spread
-from .progress import Callback, Progress
+from .progress import Callback, EachCycle, progress_of
+from .residual import true_residual
 from .result import Column, Counts
 from .status import Status
 from .vectors import Vectors
@@ -61,11 +62,15 @@ class Monitor:
         callback: Callback | None = None,
         scale: np.ndarray | None = None,
         self_adjoint: bool = False,
+        space: Any = None,
+        stamps: tuple[Any, Any] = (None, None),
     ) -> None:
         width = b.shape[1]
         self.A, self.M, self.vectors = A, M, vectors
         self.counts = Counts()
         self.extra: dict[str, Any] = {}
+        self.space, self.stamps = space, stamps
+        """The recycle space, for which the one to hand on is put, and what tells whether it belongs to this A and M."""
         self.iteration = 0
         self.maxiter = maxiter
         self.active = np.arange(width)
@@ -83,8 +88,9 @@ class Monitor:
         self._rhs = self._b = b
         self._x = x
         self._best: BestIterate | None = None
-        self._callback = callback
-        self._scale = np.ones(width) if scale is None else scale
+        self._callback = callback.each_iteration if isinstance(callback, EachCycle) else callback
+        self._each_cycle = callback.receive if isinstance(callback, EachCycle) else None
+        self.scale = np.ones(width) if scale is None else scale
         self._status: list[Status | None] = [None] * width
         self._reason = [""] * width
         self._iterations = np.zeros(width, dtype=int)
@@ -103,14 +109,21 @@ class Monitor:
         """Whether any column is unfinished."""
         return self._remaining > 0
 
-    @property
     def finished(self) -> bool:
-        """Whether there is none."""
+        """Whether there is none. A method, because type checkers take properties to stay as they were last seen."""
         return not self.running
 
-    def multiply(self, x: Array, out: Array) -> None:
-        """Write A x into `out`, counted."""
-        self.counts.matvec += x.shape[1]
+    @property
+    def watched(self) -> bool:
+        """Whether a callback looks at the iterate after each step."""
+        return self._callback is not None
+
+    def multiply(self, x: Array, out: Array, *, setup: bool = False) -> None:
+        """Write A x into `out`, counted, as a product of the set-up if it is one."""
+        if setup:
+            self.counts.setup += x.shape[1]
+        else:
+            self.counts.matvec += x.shape[1]
         self.A._matmat_into(x, out)
 
     def multiply_adjoint(self, x: Array, out: Array) -> None:
@@ -121,29 +134,33 @@ class Monitor:
             self.A._rmatmat_into(x, out)
             self.counts.rmatvec += x.shape[1]
 
-    def precondition(self, r: Array, out: Array) -> Array:
-        """Return M r, written into `out`; r itself without a preconditioner."""
+    def precondition(self, r: Array, out: Array, *, adjoint: bool = False) -> Array:
+        """Return M r, or Mᴴ r, written into `out`; r itself without a preconditioner."""
         if self.M is None:
             return r
         self.counts.preconditioner += r.shape[1]
-        self.M._matmat_into(r, out)
+        (self.M._rmatmat_into if adjoint else self.M._matmat_into)(r, out)
         return out
 
-    def start(self, x: Array, r: Array, *, keep_best: bool = False) -> np.ndarray:
+    def start(self, x: Array, r: Array, *, keep_best: bool = False, final: bool = True) -> np.ndarray:
         """Set r to the true residual b − A x, finish the columns that need nothing more; return its norms.
 
         Called once at the beginning and again at each restart of a restarted method. With `keep_best` the best of the
-        iterates passed to `step` is kept (one vector), for methods whose residual may rise.
+        iterates passed to `step` is kept (one vector), for methods whose residual may rise. Without `final` no column
+        converges here, as where a damped solution is wanted.
         """
         norms = self._residual(x, r)
         self._history[self.iteration, self.active] = norms
         if self.iteration == 0:
-            self._largest = np.fmax(self._largest, norms)
+            self._largest[self.active] = np.fmax(self._largest[self.active], norms)
             self._set_limits()
             if keep_best:
                 self._best = BestIterate(self.vectors, x, norms)
         self.retire(~np.isfinite(norms), Status.NONFINITE, x)
-        self.retire(norms <= self.tolerance[self.active], Status.CONVERGED, x)
+        if final:
+            self.retire(norms <= self.tolerance[self.active], Status.CONVERGED, x)
+        if self._each_cycle is not None and self._each_cycle(progress_of(self, norms, x)):
+            self.retire(np.ones(len(self.active), dtype=bool), Status.STOPPED, x)
         if self.iteration >= self.maxiter:
             self._run_out(x, r)
         return norms
@@ -211,10 +228,10 @@ class Monitor:
             finite = np.isfinite(norms)
             self.retire(~finite, Status.NONFINITE, x)
             self.retire(finite & (norms > self._limit), Status.DIVERGED, x)
-        if self._callback is not None and self._callback(self._progress(norms, x)):
+        if self._callback is not None and self._callback(progress_of(self, norms, x)):
             self.retire(np.ones(len(self.active), dtype=bool), Status.STOPPED, x)
         logger.debug("iteration %d: residual norms %s", self.iteration, norms)
-        proposals: np.ndarray = (norms <= self._floor) & self.unfinished
+        proposals: np.ndarray = (norms <= self.floor) & self.unfinished
         return proposals
 
     def retire(self, which: np.ndarray, status: Status, x: Array | None, reason: str = "") -> bool:
@@ -231,7 +248,8 @@ class Monitor:
         self._remaining -= len(columns)
         if x is not None and x is not self._x:
             self.vectors.put(self._x, columns, self.vectors.take(x, positions))
-        if status not in (Status.CONVERGED, Status.MAXITER):  # x may have moved since the last residual
+        # Otherwise x may have moved since the last residual.
+        if status not in (Status.CONVERGED, Status.LEAST_SQUARES, Status.MAXITER):
             self._current[columns] = False
         # At maxiter the last iterate of CG is the best in the energy norm, even while its residual rises.
         last = (Status.CONVERGED, Status.STOPPED, *((Status.MAXITER,) if self.self_adjoint else ()))
@@ -280,7 +298,6 @@ class Monitor:
     def columns(self) -> tuple[Column, ...]:
         """Return the verdict on every column; residuals that are not of the present x are recomputed first.
 
-        A column that ended for another reason, but whose residual turns out to meet the tolerance, has converged.
         Where x overflowed, it becomes the best iterate, or zero where none was kept.
         """
         v = self.vectors
@@ -295,57 +312,31 @@ class Monitor:
             self._own = self.active = stale
             self._b = v.take(self._rhs, stale)
             x = v.take(self._x, stale)
-            self._residual(x, v.empty_like(x))
-        return tuple(self._column(c) for c in range(len(self._status)))
+            self._residual(x, v.empty_like(self._b))
+        return tuple(
+            Column.judged(
+                self._status[c],
+                norms=(float(self._true_norm[c]), float(self.rhs_norm[c]), float(self.tolerance[c])),
+                history=self._history[: self._iterations[c] + 1, c],
+                scale=float(self.scale[c]),
+                reason=self._reason[c],
+            )
+            for c in range(len(self._status))
+        )
 
     # Internals -------------------------------------------------------------------------------------------------------
 
     def _set_limits(self) -> None:
         """Gather what every iteration compares with, for the working columns: once, and again when columns leave."""
-        self._floor = np.maximum(self.tolerance, self.eps * self.rhs_norm)[self.active]
+        self.floor = np.maximum(self.tolerance, self.eps * self.rhs_norm)[self.active]
         self._limit = GROWTH_LIMIT * self._largest[self.active]
 
-    def _column(self, c: int) -> Column:
-        # An infinite b would make the tolerance infinite too.
-        met = self._status[c] is not Status.NONFINITE and bool(self._true_norm[c] <= self.tolerance[c])
-        scale = self._scale[c]
-        return Column(
-            status=Status.CONVERGED if met else self._status[c] or Status.BREAKDOWN,
-            iterations=int(self._iterations[c]),
-            residual_norm=float(self._true_norm[c] * scale),
-            rhs_norm=float(self.rhs_norm[c] * scale),
-            tolerance=float(self.tolerance[c] * scale),
-            history=self._history[: self._iterations[c] + 1, c] * scale,
-            reason="" if met else self._reason[c],
-        )
-
-    def _progress(self, norms: np.ndarray, x: Array | None) -> Progress:
-        scale, tolerance = self._scale[self.active], self.tolerance[self.active]
-        if (scale == 1.0).all():
-            return Progress(self.iteration, norms, tolerance, None if x is None else self.vectors.protected(x))
-        if x is not None:
-            whole, x = x, self.vectors.empty_like(x)
-            self.vectors.assign(scale, whole, x)
-        return Progress(self.iteration, norms * scale, tolerance * scale, x)
-
     def _residual(self, x: Array, out: Array, positions: np.ndarray | None = None) -> np.ndarray:
-        """Write b − A x of the working columns, or of those at `positions`, into `out`; return the norms.
-
-        Summed in double precision: a residual in single precision could not tell 1e-8 from 1e-7.
-        """
+        """Write b − A x of the working columns, or of those at `positions`, into `out`; return the norms."""
         v = self.vectors
         b = self._b if positions is None else v.take(self._b, positions)
         self.counts.matvec += x.shape[1]
-        wide = v.widen(x)
-        if wide is x:
-            self.A._matmat_into(x, out)
-            out *= -1.0
-            out += b
-            norms = v.norm(out)
-        else:
-            r = v.widen(b) - self.A._matmat(wide)
-            norms = v.norm(r)
-            out[...] = r
+        norms = true_residual(self.A, b, x, out, v)
         columns = self.active if positions is None else self.active[positions]
         self._true_norm[columns] = norms
         self._current[columns] = True
@@ -358,6 +349,12 @@ class Monitor:
         true_r = self.vectors.take(r, positions)
         norms = self._residual(self.vectors.take(x, positions), true_r, positions)
         self.vectors.put(r, positions, true_r)
+        return norms
+
+    def recompute(self, positions: np.ndarray, x: Array, r: Array) -> np.ndarray:
+        """Set r to the true residual in the columns at `positions`, and record it; return the norms."""
+        norms = self._refresh(positions, x, r)
+        self._history[self.iteration, self.active[positions]] = norms
         return norms
 
     def _confirm(self, proposals: np.ndarray, doubtful: np.ndarray, x: Array, r: Array) -> np.ndarray:
@@ -387,10 +384,15 @@ class Monitor:
 
     def _run_out(self, x: Array, r: Array) -> None:
         """Judge the columns still running after the last allowed iteration by their true residual."""
+        stuck = no_gain(self._history[: self.iteration + 1, self.active])
         stale = self.unfinished & ~self._current[self.active]
+        if self._best is not None and not self.self_adjoint:  # what gives way to the best iterate needs no look itself
+            stale &= stuck | ~self._best.beats(self._history[self.iteration, self.active], self.active)
         if stale.any():
             norms = self._refresh(np.flatnonzero(stale), x, r)
+            # What the best iterate, perhaps this one, is compared with: the true norm where the recurrence was wrong.
+            row, own = self._history[self.iteration], self.active[stale]
+            row[own] = np.where(norms > 1.01 * row[own], norms, row[own])
             self.retire(spread(norms <= self.tolerance[self.active[stale]], stale), Status.CONVERGED, x)
-        stuck = no_gain(self._history[: self.iteration + 1, self.active])
         self.retire_inconsistent(stuck, x, r)
         self.retire(np.ones(len(self.active), dtype=bool), Status.MAXITER, x)

@@ -28,11 +28,21 @@ class ConvergenceError(RuntimeError):
 
 @dataclasses.dataclass(slots=True)
 class Counts:
-    """Products used, one for each column, the checks of the true residual included."""
+    """Products used, one for each column, the checks of the true residual included.
+
+    `setup` are products with A that prepared for the iteration: of a recycled space, of a projected guess. They are not
+    among `matvec`; `products` is the sum of all products with A and Aᴴ.
+    """
 
     matvec: int = 0
     rmatvec: int = 0
     preconditioner: int = 0
+    setup: int = 0
+
+    @property
+    def products(self) -> int:
+        """Products with A and Aᴴ, those of the set-up included."""
+        return self.matvec + self.rmatvec + self.setup
 
     def add(self, other: Counts) -> None:
         """Add another tally to this one."""
@@ -40,7 +50,7 @@ class Counts:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
     def __str__(self) -> str:
-        named = ((self.matvec, "A"), (self.rmatvec, "Aᴴ"), (self.preconditioner, "M"))
+        named = ((self.matvec, "A"), (self.rmatvec, "Aᴴ"), (self.preconditioner, "M"), (self.setup, "A for set-up"))
         return ", ".join(f"{count} × {name}" for count, name in named if count) or "no products"
 
 
@@ -68,6 +78,27 @@ class Column:
     tolerance: float
     history: np.ndarray
     reason: str = ""
+
+    @classmethod
+    def judged(
+        cls, status: Status | None, *, norms: tuple[float, float, float], history: np.ndarray, scale: float, reason: str
+    ) -> Column:
+        """Return the verdict from the norms of residual and right-hand side and the tolerance, all divided by `scale`.
+
+        A column that ended for another reason, but whose residual meets the tolerance, has converged.
+        """
+        residual, right, tolerance = norms
+        # An infinite b would make the tolerance infinite too.
+        met = status is not Status.NONFINITE and residual <= tolerance
+        return cls(
+            status=Status.CONVERGED if met else status or Status.BREAKDOWN,
+            iterations=len(history) - 1,
+            residual_norm=residual * scale,
+            rhs_norm=right * scale,
+            tolerance=tolerance * scale,
+            history=history * scale,
+            reason="" if met else reason,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -98,6 +129,10 @@ class Result:
         One entry a right-hand side.
     extra : dict
         What a particular method adds; ``reason`` says more about a failure.
+    space : RecycleSpace or None
+        What a recycling method hands on to the next system.
+    unpacked : tuple or None
+        What unpacking and indexing yield where that is not ``x, info``: the ten values of scipy's `lsqr`, say.
 
     Examples
     --------
@@ -120,15 +155,23 @@ class Result:
     solver: str
     columns: tuple[Column, ...]
     extra: dict[str, Any]
+    space: Any = None
+    unpacked: tuple[Any, ...] | None = None
 
     @property
     def converged(self) -> bool:
-        """Whether every column met its tolerance."""
-        return self.status is Status.CONVERGED
+        """Whether every column met its tolerance, or was solved in the sense of least squares by a method for that."""
+        return self.status in (Status.CONVERGED, Status.LEAST_SQUARES)
 
     @property
     def info(self) -> int:
-        """scipy's code: 0 if converged, the number of iterations if they ran out, negative for a breakdown."""
+        """scipy's code: 0 if converged, the number of iterations if they ran out, negative for a breakdown.
+
+        The functions that scipy lets count cycles put their number into ``extra["cycles"]``; it is the code then, as
+        those of scipy have no negative one.
+        """
+        if "cycles" in self.extra and not self.converged:
+            return max(int(self.extra["cycles"]), 1)
         return self.status.info(self.iterations)
 
     def check(self) -> Result:
@@ -138,12 +181,18 @@ class Result:
         return self
 
     def __iter__(self) -> Iterator[Any]:
-        """Unpack as ``x, info``, as scipy's solvers return."""
-        return iter((self.x, self.info))
+        """Unpack as ``x, info``, as scipy's solvers return, or as `unpacked`."""
+        return iter(self[:])
+
+    def __getitem__(self, index: Any) -> Any:
+        return ((self.x, self.info) if self.unpacked is None else self.unpacked)[index]
+
+    def __len__(self) -> int:
+        return len(self[:])
 
     def __str__(self) -> str:
         relative = self.residual_norm / self.rhs_norm if self.rhs_norm else self.residual_norm
-        failed = sum(c.status is not Status.CONVERGED for c in self.columns)
+        failed = sum(c.status not in (Status.CONVERGED, Status.LEAST_SQUARES) for c in self.columns)
         many = f" ({len(self.columns)} right-hand sides, {failed} not converged)" if len(self.columns) > 1 else ""
         reason = f" ({self.extra['reason']})" if "reason" in self.extra else ""
         seconds = f"{self.seconds.total:.3g} (prepare {self.seconds.prepare:.3g}, solve {self.seconds.solve:.3g})"

@@ -7,6 +7,7 @@ a norm of zero, which would pass for a solution. Dividing by a power of two is e
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -26,23 +27,44 @@ def safe_scale(largest: np.ndarray) -> np.ndarray:
     return scale
 
 
-def within_range(columns: tuple[Column, ...], largest: np.ndarray, scale: np.ndarray) -> tuple[Column, ...]:
-    """Return the verdicts on solutions scaled back, NONFINITE where the number format cannot hold them.
+def out_of_range(largest: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return which columns may have lost something when they were scaled back, by their largest entries since.
+
+    Numbers below `tiny` are spaced by ε tiny, so that a vector whose largest entry is above it loses nothing.
+    """
+    lost: np.ndarray = (scale != 1.0) & ~((largest >= np.finfo(largest.dtype).tiny) & np.isfinite(largest))
+    return lost
+
+
+def within_range(
+    columns: tuple[Column, ...], lost: np.ndarray, norms: np.ndarray, scale: np.ndarray, dtype: Any
+) -> tuple[Column, ...]:
+    """Return the verdicts on what is left of the solutions: NONFINITE where the number format cannot hold one.
 
     Parameters
     ----------
     columns : tuple of Column
         Verdicts on the scaled solutions.
-    largest : (k,) array
-        Largest entries after scaling back.
+    lost : (k,) bool array
+        Which of them may have lost something.
+    norms : (k,) array
+        Residual norms of what is left, divided by `scale`.
     scale : (k,) array
         1 where nothing was scaled.
+    dtype : dtype
+        The number format.
     """
-    info = np.finfo(largest.dtype)
-    # Numbers below `tiny` are spaced by ε tiny, so that a vector whose largest entry is above it loses nothing.
-    lost = (scale != 1.0) & ~((largest >= info.tiny) & np.isfinite(largest))
-    reason = f"the solution leaves the range of {largest.dtype}: scale the system"
     return tuple(
-        dataclasses.replace(column, status=Status.NONFINITE, reason=reason) if gone and column.iterations else column
-        for column, gone in zip(columns, lost, strict=True)
+        _left(column, float(norm), float(factor), dtype) if gone else column
+        for column, gone, norm, factor in zip(columns, lost, norms, scale, strict=True)
     )
+
+
+def _left(column: Column, norm: float, scale: float, dtype: Any) -> Column:
+    held = norm <= column.tolerance / scale if column.status is Status.CONVERGED else column.iterations == 0
+    column = dataclasses.replace(column, residual_norm=norm * scale)
+    # A solve that failed for another reason is not told to scale its system.
+    if held or column.status not in (Status.CONVERGED, Status.LEAST_SQUARES):
+        return column
+    reason = f"the solution leaves the range of {dtype}: scale the system"
+    return dataclasses.replace(column, status=Status.NONFINITE, reason=reason)

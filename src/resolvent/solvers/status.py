@@ -8,10 +8,12 @@ import enum
 class Status(enum.Enum):
     """Reason why a solver returned, with advice; ordered from best to worst.
 
-    CONVERGED is only ever given after the true residual b − A x was recomputed and met the tolerance.
+    CONVERGED is only ever given after the true residual b − A x was recomputed and met the tolerance. LEAST_SQUARES is
+    given by methods for least-squares problems alone, after ‖Aᴴ(b − A x)‖ was recomputed.
     """
 
     CONVERGED = "the true residual meets the tolerance"
+    LEAST_SQUARES = "a least-squares solution: Aᴴ(b − A x) meets its tolerance, b − A x itself does not"
     STOPPED = "the callback asked to stop"
     MAXITER = "maxiter reached: raise it, use a stronger preconditioner, or loosen rtol"
     STAGNATED = (
@@ -34,7 +36,7 @@ class Status(enum.Enum):
 
     def info(self, iterations: int) -> int:
         """Return scipy's code: 0 converged, the number of iterations if they ran out, negative for a breakdown."""
-        if self is Status.CONVERGED:
+        if self in (Status.CONVERGED, Status.LEAST_SQUARES):
             return 0
         if self in (Status.MAXITER, Status.STOPPED, Status.STAGNATED):
             return max(iterations, 1)

@@ -29,6 +29,31 @@ def dot(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
+def dot_norms(x: np.ndarray, y: np.ndarray, sign: float, out: np.ndarray) -> None:
+    """out = Re and Im of xᴴ y (sign 1) or xᵀ y (sign −1), ‖x‖₂, ‖y‖₂, in real arithmetic. One pass instead of three."""
+    out[:] = 0
+    if x.shape[1] == 1:
+        re = im = xx = yy = out[0, 0] * 0.0
+        xs, ys = x.ravel(), y.ravel()
+        for i in range(xs.size):
+            a, b, c, d = xs[i].real, xs[i].imag * sign, ys[i].real, ys[i].imag
+            re += a * c + b * d
+            im += a * d - b * c
+            xx += a * a + b * b
+            yy += c * c + d * d
+        out[0, 0], out[1, 0], out[2, 0], out[3, 0] = re, im, xx, yy
+    else:
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                a, b, c, d = x[i, j].real, x[i, j].imag * sign, y[i, j].real, y[i, j].imag
+                out[0, j] += a * c + b * d
+                out[1, j] += a * d - b * c
+                out[2, j] += a * a + b * b
+                out[3, j] += c * c + d * d
+    out[2:] = np.sqrt(out[2:])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def norm(x: np.ndarray, out: np.ndarray) -> None:
     """out = ‖x‖₂."""
     out[:] = 0

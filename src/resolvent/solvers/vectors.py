@@ -13,6 +13,7 @@ import numpy as np
 
 from ..operators import Array
 from ..operators.arrays import is_torch
+from .progress import Callback
 
 
 class Vectors(abc.ABC):
@@ -25,6 +26,14 @@ class Vectors(abc.ABC):
     @abc.abstractmethod
     def basis(self, x: Array, rows: int) -> Array:
         """Return a zero (rows, n) array of the storage of x, for the vectors of a Krylov basis."""
+
+    @abc.abstractmethod
+    def stack(self, x: Array, rows: int) -> Array:
+        """Return a zero (rows, n, k) array of the storage of x, for several vectors of each column."""
+
+    @abc.abstractmethod
+    def from_host(self, values: np.ndarray, x: Array) -> Array:
+        """Return numbers of the host in the storage and dtype of x."""
 
     @abc.abstractmethod
     def assign(self, alpha: np.ndarray, x: Array, out: Array) -> None:
@@ -46,6 +55,10 @@ class Vectors(abc.ABC):
     @abc.abstractmethod
     def dot(self, x: Array, y: Array) -> np.ndarray:
         """Return xᴴ y by column."""
+
+    @abc.abstractmethod
+    def dot_norms(self, x: Array, y: Array, *, conjugate: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return xᴴ y, or xᵀ y, with ‖x‖₂ and ‖y‖₂ by column: one pass where the sizes decide what counts as zero."""
 
     @abc.abstractmethod
     def norm(self, x: Array) -> np.ndarray:
@@ -72,6 +85,26 @@ class Vectors(abc.ABC):
         """Add Σ coefficients[i] V[i] to the one column y (n, 1)."""
 
     @abc.abstractmethod
+    def gram(self, V: Array, W: Array) -> np.ndarray:
+        """Return the (j, k) array of inner products V[i]ᴴ W[l] of two bases, (j, n) and (k, n)."""
+
+    @abc.abstractmethod
+    def mix(self, coefficients: np.ndarray, V: Array, out: Array | None = None, *, add: bool = False) -> Array:
+        """Return the basis (k, n) of rows Σ coefficients[i, l] V[i], written into, or added to, `out` if given."""
+
+    @abc.abstractmethod
+    def inner(self, X: Array, Y: Array) -> np.ndarray:
+        """Return the (j, k) array of inner products XᴴY of all columns, (n, j) and (n, k)."""
+
+    @abc.abstractmethod
+    def blend(self, X: Array, C: np.ndarray, out: Array, *, add: bool = False) -> None:
+        """Set the (n, k) array `out` to X C, or add that to it, for X (n, j) and C (j, k)."""
+
+    @abc.abstractmethod
+    def rows(self, V: Array, positions: np.ndarray) -> Array:
+        """Return a copy of the given rows of a basis."""
+
+    @abc.abstractmethod
     def take(self, x: Array, columns: np.ndarray) -> Array:
         """Return a C-contiguous copy of the given columns."""
 
@@ -82,6 +115,24 @@ class Vectors(abc.ABC):
     @abc.abstractmethod
     def protected(self, x: Array) -> Array:
         """Return x in a form that a callback cannot change it by."""
+
+    def total(self, count: int) -> int:
+        """Return a number of unknowns held here, summed over all ranks where vectors are spread over several."""
+        return count
+
+    def before(self, count: int) -> int:
+        """Return how many unknowns the earlier ranks hold, this one holding `count`."""
+        return 0
+
+    def agreed(self, callback: Callback | None) -> Callback | None:
+        """Return the callback in a form that stops a solve on all ranks together."""
+        return callback
+
+    def scaled(self, alpha: np.ndarray, x: Array) -> Array:
+        """Return alpha x, a new array."""
+        out = self.empty_like(x)
+        self.assign(alpha, x, out)
+        return out
 
     def copy(self, x: Array, columns: np.ndarray, out: Array) -> None:
         """Copy the given columns of x into the same columns of `out`."""
@@ -124,6 +175,14 @@ class NumpyVectors(Vectors):
         """Return a zero (rows, n) array for the vectors of a Krylov basis."""
         return np.zeros((rows, x.shape[0]), dtype=x.dtype)
 
+    def stack(self, x: Array, rows: int) -> Array:
+        """Return zero arrays like x, one above the other."""
+        return np.zeros((rows, *x.shape), dtype=x.dtype)
+
+    def from_host(self, values: np.ndarray, x: Array) -> Array:
+        """Return numbers in the dtype of x."""
+        return np.asarray(values, dtype=x.dtype)
+
     def assign(self, alpha: np.ndarray, x: Array, out: Array) -> None:
         """Set out to alpha x."""
         np.multiply(x, np.asarray(alpha, dtype=x.dtype), out=out)
@@ -142,6 +201,12 @@ class NumpyVectors(Vectors):
         out = np.empty(x.shape[1], dtype=x.dtype)
         self._kernels.dot(x, y, out)
         return out
+
+    def dot_norms(self, x: Array, y: Array, *, conjugate: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return xᴴ y, or xᵀ y, with ‖x‖₂ and ‖y‖₂ by column."""
+        out = np.empty((4, x.shape[1]), dtype=x.real.dtype)
+        self._kernels.dot_norms(x, y, 1.0 if conjugate else -1.0, out)
+        return (out[0] + 1j * out[1] if x.dtype.kind == "c" else out[0]), out[2], out[3]
 
     def norm(self, x: Array) -> np.ndarray:
         """Return ‖x‖₂ by column, real."""
@@ -175,6 +240,53 @@ class NumpyVectors(Vectors):
         coefficients = np.asarray(coefficients, dtype=V.dtype)
         self._gemv(V)(1.0, V.T, coefficients, beta=1.0, y=y.reshape(-1), overwrite_y=True)
 
+    def gram(self, V: Array, W: Array) -> np.ndarray:
+        """Return the inner products of two bases."""
+        if V.dtype.kind != "c":
+            result: np.ndarray = V @ W.T
+            return result
+        # The transposes are Fortran-ordered: BLAS conjugates on the way, without a copy of the basis.
+        from scipy.linalg.blas import get_blas_funcs
+
+        result = get_blas_funcs("gemm", (V,))(1.0, V.T, W.T, trans_a=2)
+        return result
+
+    def mix(self, coefficients: np.ndarray, V: Array, out: Array | None = None, *, add: bool = False) -> Array:
+        """Return the basis of rows Σ coefficients[i, l] V[i]."""
+        from scipy.linalg.blas import get_blas_funcs
+
+        if out is None:
+            out = np.empty((coefficients.shape[1], V.shape[1]), dtype=V.dtype)
+        coefficients = np.asarray(coefficients, dtype=V.dtype)
+        if out.size and V.size:  # the transposes are Fortran-ordered, so that BLAS writes into `out` itself
+            get_blas_funcs("gemm", (V,))(1.0, V.T, coefficients, beta=float(add), c=out.T, overwrite_c=True)
+        elif not add:
+            out[...] = 0.0
+        return out
+
+    def inner(self, X: Array, Y: Array) -> np.ndarray:
+        """Return XᴴY."""
+        if X.dtype.kind != "c":
+            result: np.ndarray = X.T @ Y
+            return result
+        result = np.zeros((X.shape[1], Y.shape[1]), dtype=X.dtype)
+        for part in _pieces(X):  # numpy conjugates a copy
+            result += X[part].conj().T @ Y[part]
+        return result
+
+    def blend(self, X: Array, C: np.ndarray, out: Array, *, add: bool = False) -> None:
+        """Set `out` to X C, or add that to it."""
+        C = np.asarray(C, dtype=X.dtype)
+        if not add:
+            np.matmul(X, C, out=out)
+            return
+        for part in _pieces(X):  # numpy cannot add a product in place
+            out[part] += X[part] @ C
+
+    def rows(self, V: Array, positions: np.ndarray) -> Array:
+        """Return a copy of the given rows of a basis."""
+        return V[positions]
+
     def _gemv(self, V: Array) -> Any:
         """Return the matrix-vector product of BLAS for the dtype of V, looked up once."""
         if V.dtype not in self._gemvs:
@@ -192,8 +304,17 @@ class NumpyVectors(Vectors):
         x[..., columns] = values
 
 
-def vectors_for(x: Array) -> Vectors:
-    """Return the operations for the storage of x."""
+def _pieces(X: Array) -> list[slice]:
+    """Return slices of rows small enough that a temporary stays in cache."""
+    return [slice(i, i + 2048) for i in range(0, X.shape[0], 2048)]
+
+
+def vectors_for(x: Array, communicator: Any = None) -> Vectors:
+    """Return the operations for the storage of x, of which each rank of the communicator holds a part, if any."""
+    if communicator is not None:
+        from ._mpi import MPIVectors
+
+        return MPIVectors(communicator)
     if is_torch(x):
         from ._torch import TorchVectors
 

@@ -26,7 +26,9 @@ def test_names_and_seeds_are_unique():
     assert len({family.family_id for family in ALL}) == len(ALL)
 
 
-@pytest.mark.parametrize("name,family_id", [("darcy2d", 1), ("darcy3d", 2)])
+@pytest.mark.parametrize(
+    "name,family_id", [("darcy2d", 1), ("darcy3d", 2), ("convdiff2d", 3), ("helmholtz2d", 4), ("heat2d", 5)]
+)
 def test_seeds_do_not_change(name, family_id):
     assert families.family_class(name).family_id == family_id
 

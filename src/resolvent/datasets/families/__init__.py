@@ -11,13 +11,29 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ..family import Family
+from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
+from .heat import Heat2D
+from .helmholtz import Helmholtz2D
 
-__all__ = ["Darcy2D", "Darcy3D", "available", "family_class", "get", "names"]
+__all__ = [
+    "ConvectionDiffusion2D",
+    "Darcy2D",
+    "Darcy3D",
+    "Heat2D",
+    "Helmholtz2D",
+    "available",
+    "family_class",
+    "get",
+    "names",
+]
 
 _FAMILIES: Final[tuple[type[Family], ...]] = (
     Darcy2D,
     Darcy3D,
+    ConvectionDiffusion2D,
+    Helmholtz2D,
+    Heat2D,
 )
 
 

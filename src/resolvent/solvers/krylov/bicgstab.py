@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from ..masks import all_of, any_of
 from ..monitor import Monitor
 from ..solver import Solver, refuse_variable
 from ..status import Status
-
-ORTHOGONAL = 10.0
-"""An inner product below this many units of roundoff times the norms counts as zero."""
+from .shadow import ORTHOGONAL, reject_nonfinite
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +43,8 @@ class BiCGStab(Solver):
     >>> BiCGStab().solve(A, np.ones(100)).status.name
     'CONVERGED'
     """
+
+    distributed: ClassVar[bool] = True
 
     def _check(self, A: LinearOperator, M: LinearOperator | None) -> None:
         refuse_variable(A, M, "BiCGStab", "FGMRES")
@@ -81,7 +81,7 @@ class BiCGStab(Solver):
             lost = abs(rho) <= small * shadow_norm * norms
             lost |= abs(sigma) <= small * shadow_norm * q_norm
             alpha = np.where(lost, 0.0, rho / sigma)
-            if _reject(alpha, "r̃ᴴAMp", y, q, x, monitor):
+            if reject_nonfinite(monitor, alpha, "r̃ᴴAMp", x, y, q):
                 return
             half_norms = v.step(alpha, y, q, x, r)
             if all_of(half_norms <= monitor.tolerance[monitor.active]):  # saves the second half of the last iteration
@@ -93,7 +93,7 @@ class BiCGStab(Solver):
             t_norm, along = v.norm(t), v.dot(t, r)
             flat = abs(along) <= small * t_norm * half_norms
             omega = np.where(flat, 0.0, along / t_norm**2)
-            if _reject(omega, "tᴴs", y, t, x, monitor):
+            if reject_nonfinite(monitor, omega, "tᴴs", x, y, t):
                 return
             norms = v.step(omega, y, t, x, r)
             rho_old = rho
@@ -107,16 +107,3 @@ class BiCGStab(Solver):
                 failed_norm = np.where(lost, norms, failed_norm)
                 monitor.retire_inconsistent(failures > 2, x, r)
                 monitor.retire(failures > 2, Status.BREAKDOWN, x, "ρ or ω vanished again after two new shadow vectors")
-
-
-def _reject(coefficient: np.ndarray, name: str, direction: Array, image: Array, x: Array, monitor: Monitor) -> bool:
-    """Finish columns whose coefficient is not finite before it reaches x; return whether none is left."""
-    finite = np.isfinite(coefficient)
-    if all_of(finite):
-        return False
-    lost = np.flatnonzero(~finite)
-    monitor.retire(~finite, Status.NONFINITE, x, f"{name} is not finite")
-    for array in (direction, image):
-        monitor.vectors.clear(array, lost)
-    coefficient[lost] = 0.0
-    return monitor.finished

@@ -41,10 +41,11 @@ class CG(Solver):
     """
 
     needs: ClassVar[Props] = SPD
+    distributed: ClassVar[bool] = True
 
     def _check(self, A: LinearOperator, M: LinearOperator | None) -> None:
         refuse_variable(A, M, "CG", "FlexibleCG")
-        refuse_not_self_adjoint(A, "CG")
+        refuse_not_self_adjoint(A, "CG", M)
 
     def _run(self, state: Any, b: Array, x: Array, monitor: Monitor) -> None:
         v = monitor.vectors
@@ -70,7 +71,7 @@ class CG(Solver):
             length = rho + beta**2 * length
             finished, stiffness = judge_curvature(monitor, curvature, length, stiffness, p, q, x, r)
             if finished:
-                if monitor.finished:
+                if monitor.finished():
                     return
                 x, r, z, p, q, rho, curvature, length, stiffness = monitor.compact(
                     x, r, z, p, q, rho, curvature, length, stiffness

@@ -70,7 +70,7 @@ def judge_curvature(
     finished = False
     if any_of(suspect):
         v = monitor.vectors
-        sound = abs(curvature) > NOISE * monitor.eps * _size_of_terms(monitor, d)
+        sound = abs(curvature) > NOISE * monitor.eps * size_of_terms(monitor, d)
         sound &= abs(v.dot(d, r)) * v.norm(q) * monitor.eps <= LIFT * abs(curvature) * v.norm(r)
         finished = monitor.retire(suspect & ~sound, Status.STAGNATED, x, REASON)
         stiffness = np.where(suspect, 0.0, stiffness)
@@ -79,7 +79,7 @@ def judge_curvature(
     return finished, np.fmax(stiffness, curvature / length)
 
 
-def _size_of_terms(monitor: Monitor, d: Array) -> np.ndarray:
+def size_of_terms(monitor: Monitor, d: Array) -> np.ndarray:
     """Return about Σ aᵢᵢ|dᵢ|², which bounds the terms of dᴴAd for a positive semi-definite A: one product.
 
     It is the mean of (Sd)ᴴA(Sd) over all diagonal matrices S of signs. These signs follow no pattern of a grid.

@@ -48,6 +48,7 @@ class FGMRES(Solver):
 
     restart: int = 30
     lockstep: ClassVar[bool] = False
+    distributed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -58,6 +58,7 @@ class FlexibleCG(Solver):
 
     mmax: int = 2
     needs: ClassVar[Props] = SPD
+    distributed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +71,8 @@ class FlexibleCG(Solver):
         refuse_not_self_adjoint(A, "FlexibleCG")
 
     def _run(self, state: Any, b: Array, x: Array, monitor: Monitor) -> None:
-        v, k, mmax = monitor.vectors, b.shape[1], int(self.mmax)
+        v, k = monitor.vectors, b.shape[1]
+        mmax = min(int(self.mmax), max(monitor.maxiter, 1))
         r = v.empty_like(b)
         r_norm = monitor.start(x, r, keep_best=True)
         # Directions and their products, newest first; the last of each is where the next ones are made.
@@ -100,7 +102,7 @@ class FlexibleCG(Solver):
             curvature = v.dot(d, q).real
             finished, stiffness = judge_curvature(monitor, curvature, length**2, stiffness, d, q, x, r)
             if finished:
-                if monitor.finished:
+                if monitor.finished():
                     return
                 x, r, slope, curvature, curvatures, stiffness, *pairs = monitor.compact(
                     x, r, slope, curvature, curvatures, stiffness, *P, *Q

@@ -45,6 +45,7 @@ class GMRES(Solver):
 
     restart: int = 30
     lockstep: ClassVar[bool] = False
+    distributed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,7 +58,7 @@ class GMRES(Solver):
         run_cycles(b, x, monitor, restart=int(self.restart), flexible=False)
 
 
-def check_restart(restart: Any) -> None:
+def check_restart(restart: Any, name: str = "restart") -> None:
     """Raise ValueError unless `restart` is a whole number ≥ 1."""
     if int(restart) != restart or restart < 1:
-        raise ValueError(f"restart must be a whole number ≥ 1, got {restart!r}")
+        raise ValueError(f"{name} must be a whole number ≥ 1, got {restart!r}")

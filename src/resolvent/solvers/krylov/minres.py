@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...operators import Array, LinearOperator, Props, StructureError
+from ...operators import Array, LinearOperator, Props
 from ..masks import all_of, any_of
 from ..monitor import Monitor
 from ..solver import Solver, refuse_not_self_adjoint, refuse_variable
@@ -59,12 +59,11 @@ class MINRES(Solver):
     """
 
     needs: ClassVar[Props] = Props.SELF_ADJOINT
+    distributed: ClassVar[bool] = True
 
     def _check(self, A: LinearOperator, M: LinearOperator | None) -> None:
         refuse_variable(A, M, "MINRES", "FGMRES")
-        refuse_not_self_adjoint(A, "MINRES")
-        if M is not None and M.dtype.kind == "c" and M.props & Props.SYMMETRIC and not M.props & Props.SELF_ADJOINT:
-            raise StructureError(f"MINRES needs M = Mᴴ, but {M!r} is complex symmetric (M = Mᵀ)")
+        refuse_not_self_adjoint(A, "MINRES", M)
 
     def _run(self, state: Any, b: Array, x: Array, monitor: Monitor) -> None:
         v, k = monitor.vectors, b.shape[1]

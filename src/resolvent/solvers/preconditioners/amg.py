@@ -15,14 +15,14 @@ import scipy.sparse.linalg as spla
 from ...operators import Array, LinearOperator, Props, StructureError
 from ...operators.detect import entries_equal
 from .entries import host_entries
-from .recipe import Recipe
+from .recipe import Recipe, is_whole, options_equal, options_text
 
 DENSE_COARSE = 500
 """Coarsest levels up to this size are solved by a dense pseudo-inverse, which singular matrices allow; larger ones,
 left where coarsening stops early, by a sparse factorisation."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class AMG(Recipe):
     """One multigrid cycle from a zero guess, over a hierarchy that pyamg builds from the entries of A.
 
@@ -52,6 +52,8 @@ class AMG(Recipe):
     ------
     StructureError
         For an operator without entries, or a complex one with Ruge–Stüben.
+    ValueError
+        When built for a matrix with NaN or infinity, for zeros, or where the interpolation breaks down.
 
     References
     ----------
@@ -71,7 +73,7 @@ class AMG(Recipe):
     strength: Any = None
     cycle: Literal["V", "W"] = "V"
     sweeps: int = 1
-    near_null_space: Any = dataclasses.field(default=None, compare=False, repr=False)
+    near_null_space: Any = None
 
     def __post_init__(self) -> None:
         if self.method not in ("ruge_stuben", "smoothed_aggregation"):
@@ -79,10 +81,20 @@ class AMG(Recipe):
         if self.cycle not in ("V", "W"):
             # An F-cycle would not be self-adjoint.
             raise ValueError(f"cycle must be 'V' or 'W', got {self.cycle!r}")
-        if int(self.sweeps) != self.sweeps or self.sweeps < 1:
+        if not is_whole(self.sweeps, 1):
             raise ValueError(f"sweeps must be a whole number ≥ 1, got {self.sweeps!r}")
         if self.near_null_space is not None and self.method == "ruge_stuben":
             raise ValueError("near_null_space is used by method='smoothed_aggregation' only")
+
+    # Two recipes with other near-null spaces build other preconditioners: whoever compares must see that.
+    def __eq__(self, other: object) -> bool:
+        return options_equal(self, other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.method, self.cycle, self.sweeps))
+
+    def __repr__(self) -> str:
+        return options_text(self)
 
     def __call__(self, A: LinearOperator) -> LinearOperator:
         """Build M for A."""
@@ -109,26 +121,38 @@ class Cycle(LinearOperator):
         self._build()
 
     def _build(self) -> None:
-        import pyamg
-
         recipe = self.recipe
         smoother = ("gauss_seidel", {"sweep": "symmetric", "iterations": int(recipe.sweeps)})
         options: dict[str, Any] = {"presmoother": smoother, "postsmoother": smoother}
         if recipe.strength is not None:
             options["strength"] = recipe.strength
-        with _own_random_state():
-            if recipe.method == "ruge_stuben":
-                hierarchy = pyamg.ruge_stuben_solver(self._matrix, **options)
-            else:
-                options["symmetry"] = "hermitian" if self._symmetric else "nonsymmetric"
-                near_null_space = recipe.near_null_space
-                if near_null_space is not None:
-                    near_null_space = np.asarray(near_null_space, dtype=self._matrix.dtype).reshape(self.shape[0], -1)
-                hierarchy = pyamg.smoothed_aggregation_solver(self._matrix, B=near_null_space, **options)
+        if recipe.near_null_space is not None:
+            options["B"] = _columns(recipe.near_null_space, self.shape[0]).astype(self._matrix.dtype)
+        if not self._matrix.count_nonzero():
+            raise ValueError(f"AMG needs a matrix to coarsen, got {self.shape[0]} x {self.shape[1]} zeros")
+        hint = "AMG needs a diagonal that outweighs the rest of each row: use ILU or a direct solver"
+        with _own_random_state(), np.errstate(all="ignore"):  # what is not finite is reported below
+            try:
+                hierarchy = self._coarsened(options)
+            except (ValueError, np.linalg.LinAlgError) as error:
+                raise ValueError(
+                    f"pyamg could not build {recipe!r}: {error}. If the options are right: {hint}"
+                ) from error
+        if not all(np.isfinite(part.data).all() for level in hierarchy.levels for part in _parts(level)):
+            raise ValueError(f"{recipe!r} broke down, with NaN or infinity on a coarser level. {hint}")
         self.levels = len(hierarchy.levels)
         self.operator_complexity = float(hierarchy.operator_complexity())
         self._levels = hierarchy.levels
         self._solve_coarsest = _coarsest(sp.csr_array(hierarchy.levels[-1].A), self._symmetric)
+
+    def _coarsened(self, options: dict[str, Any]) -> Any:
+        """Return pyamg's hierarchy."""
+        import pyamg
+
+        if self.recipe.method == "ruge_stuben":
+            return pyamg.ruge_stuben_solver(self._matrix, **options)
+        symmetry = "hermitian" if self._symmetric else "nonsymmetric"
+        return pyamg.smoothed_aggregation_solver(self._matrix, symmetry=symmetry, **options)
 
     # Smoothers are closures, which cannot be pickled; the hierarchy is the same whenever it is built.
     def __getstate__(self) -> dict[str, Any]:
@@ -170,6 +194,19 @@ class Cycle(LinearOperator):
 
     def _summary(self) -> str:
         return f"{self.recipe.method} AMG, {self.levels} levels, operator complexity {self.operator_complexity:.2f}"
+
+
+def _columns(near_null_space: Any, n: int) -> np.ndarray:
+    """Return the vectors as (n, q) array."""
+    vectors = np.asarray(near_null_space)
+    if vectors.ndim not in (1, 2) or vectors.shape[0] != n:
+        raise ValueError(f"near_null_space must have shape ({n},) or ({n}, q) to fit A, got {vectors.shape}")
+    return vectors.reshape(n, -1)
+
+
+def _parts(level: Any) -> list[Any]:
+    """Return the matrices of a level: its own, and the interpolation to it from the next one where there is one."""
+    return [getattr(level, name) for name in ("A", "P") if hasattr(level, name)]
 
 
 def _coarsest(matrix: sp.csr_array, symmetric: bool) -> Any:

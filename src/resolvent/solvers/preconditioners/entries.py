@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from ...operators import LinearOperator, Props
+from ...operators import LinearOperator, Props, Sparse
 
 
 def host_diagonal(A: LinearOperator, method: str) -> np.ndarray:
@@ -42,3 +42,8 @@ def host_entries(A: LinearOperator, method: str) -> sp.csr_array:
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
     return matrix
+
+
+def on_host(A: LinearOperator) -> LinearOperator:
+    """Return A itself, or a copy on the host of what lives on torch storage."""
+    return Sparse(A.to_sparse(), props=A.props, grid=A.grid) if A._holds_torch() else A

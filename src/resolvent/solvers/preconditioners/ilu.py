@@ -11,15 +11,17 @@ import scipy.sparse.linalg as spla
 
 from ...operators import Array, LinearOperator, Props
 from .entries import host_entries
-from .recipe import Recipe
+from .recipe import Recipe, is_number
 
 
 @dataclasses.dataclass(frozen=True)
 class ILU(Recipe):
     """Incomplete LU factorisation with threshold and pivoting (ILUTP, of SuperLU): M = (L U)⁻¹ up to permutations.
 
-    Entries smaller than drop_tol times the norm of their column are dropped. For nonsymmetric systems of moderate
-    size. M is not symmetric even where A is, so CG and MINRES must not use it, nor does it claim anything.
+    What scipy's ``spilu`` computes: entries smaller than drop_tol times the norm of their column are dropped. For
+    nonsymmetric systems of moderate size. `ILU0` is the form without fill, PETSc's default: a hundred times cheaper to
+    set up, with more iterations. M is not symmetric even where A is: it claims nothing, and CG and MINRES refuse it
+    (use `IC`). An `update` is a new factorisation, of which finding the ordering is about a tenth.
 
     Storage: at most fill_factor times the entries of A. Cost: about as many flops as the factors have entries, twice.
 
@@ -52,9 +54,9 @@ class ILU(Recipe):
     fill_factor: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.drop_tol <= 1.0:
+        if not (is_number(self.drop_tol) and 0.0 <= self.drop_tol <= 1.0):
             raise ValueError(f"drop_tol must lie between 0 and 1, got {self.drop_tol!r}")
-        if not self.fill_factor >= 1.0:
+        if not (is_number(self.fill_factor) and self.fill_factor >= 1.0):
             raise ValueError(f"fill_factor must be at least 1, got {self.fill_factor!r}")
 
     def __call__(self, A: LinearOperator) -> LinearOperator:
@@ -68,6 +70,8 @@ class ILU(Recipe):
 
 class IncompleteFactors(LinearOperator):
     """The ILU preconditioner of one matrix."""
+
+    not_self_adjoint = True
 
     def __init__(self, A: LinearOperator, recipe: ILU) -> None:
         super().__init__(A.shape, A.dtype, grid=A.grid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from ...operators import Diagonal, LinearOperator, Props
 from .entries import host_diagonal
@@ -36,6 +37,8 @@ class Jacobi(Recipe):
     >>> Jacobi()(as_operator(np.diag([2.0, 4.0]))).diagonal()
     array([0.5 , 0.25])
     """
+
+    distributed: ClassVar[bool] = True
 
     def __call__(self, A: LinearOperator) -> LinearOperator:
         """Build M for A, on the storage of A."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...operators import Array, LinearOperator, Props
 from .entries import host_diagonal, host_entries
-from .recipe import Recipe
+from .recipe import Recipe, is_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SSOR(Recipe):
     omega: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.omega < 2.0:
+        if not (is_number(self.omega) and 0.0 < self.omega < 2.0):
             raise ValueError(f"omega must lie between 0 and 2, both excluded, got {self.omega!r}")
 
     def __call__(self, A: LinearOperator) -> LinearOperator:
@@ -71,7 +71,7 @@ class Sweeps(LinearOperator):
             raise ValueError(f"SSOR needs a square matrix, got {A.shape[0]} x {A.shape[1]}")
         super().__init__(A.shape, A.dtype, props=recipe.claims(A), grid=A.grid)
         self.omega = float(recipe.omega)
-        self._diagonal = host_diagonal(A, "SSOR")
+        self._inverse = 1.0 / host_diagonal(A, "SSOR")
         self._matrix = host_entries(A, "SSOR")
 
     def _matmat(self, X: Array) -> Array:
@@ -83,7 +83,7 @@ class Sweeps(LinearOperator):
         from .ssor_kernels import sweeps
 
         matrix = self._matrix
-        sweeps(matrix.indptr, matrix.indices, matrix.data, self._diagonal, self.omega, X, out)
+        sweeps(matrix.indptr, matrix.indices, matrix.data, self._inverse, self.omega, X, out)
 
     def _rmatmat(self, X: Array) -> Array:
         out = np.empty_like(X)
@@ -97,7 +97,7 @@ class Sweeps(LinearOperator):
             self._matmat_into(X, out)
             return
         matrix = self._matrix
-        adjoint_sweeps(matrix.indptr, matrix.indices, matrix.data, self._diagonal, self.omega, X, out)
+        adjoint_sweeps(matrix.indptr, matrix.indices, matrix.data, self._inverse, self.omega, X, out)
 
     def _summary(self) -> str:
         return f"SSOR, omega {self.omega:g}"

@@ -1,0 +1,1 @@
+"""Methods that carry a subspace from one system to the next."""
