@@ -44,10 +44,11 @@ def test_sides(side):
 
 def test_corrections_serve_the_next_system():
     A, b = Sparse(diffusion(24)), np.ones(576)
-    solver = LGMRES(inner_m=15, outer_k=6)
+    solver = LGMRES(inner_m=30, outer_k=20)  # room for the corrections of all cycles
     first = solver.solve(A, b).check()
-    second = solver.solve(A, b + 0.01 * np.arange(576.0), space=first.space).check()
-    assert second.counts.products < first.counts.products
+    again = solver.solve(A, b, space=first.space).check()
+    assert again.counts.setup == 0
+    assert again.counts.products < 0.5 * first.counts.products
     A.update(data=2.0 * A.matrix.data)
     stale = solver.solve(A, b, space=first.space).check()
     assert stale.counts.setup == first.space.k
