@@ -37,14 +37,14 @@ class FastPoisson(Solver, Recipe):
 
     The scaling with D ≈ a^{−1/2} leaves of a smooth a only the potential Δ√a/√a, so that iteration counts depend
     neither on the grid nor much on the contrast. Where a jumps, that potential is a dipole layer of strength 1/h, and
-    D = 1 is right: κ(MA) ≤ max a/min a. Measured with CG at rtol 1e-8, unscaled/scaled, two samples each:
+    D = 1 is right: κ(MA) ≤ max a/min a. Iterations of CG to 1e-8, unscaled/scaled, by
+    ``benchmarks/fast_poisson.py`` (two samples each, of the scaled ones the larger):
 
     ========================  ===========  ============  ============
     coefficient               64²          256²          32³
     ========================  ===========  ============  ============
-    lognormal_unit (10²–10³)  211, 89/15   234, 103/18   300+, 209/21
-    its square                300+/24      300+/28       300+/38
-    fno_twophase (12/3)       19, 20/35    20, 21/86     19/28
+    lognormal_unit (10²–10³)  211, 89/15   234, 103/18   300+, 208/21
+    fno_twophase (12/3)       19, 20/35    20, 21/86     19, 19/28
     ========================  ===========  ============  ============
 
     Storage: 2 vectors. Do not use it for boundaries that are not a box, nor for rough coefficients of high contrast,

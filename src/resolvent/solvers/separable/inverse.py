@@ -15,7 +15,7 @@ _BLOCK: Final = 4096
 
 _SERIAL: Final = 1 << 18
 """Product of the three extents up to which OpenBLAS multiplies on the calling thread. The threads it starts above that
-spin at barriers: with other work on the same cores, products of 0.2 ms took 30 ms."""
+spin at barriers, which takes many times longer where other work uses the same cores."""
 
 _NULL: Final = 1e-14
 """An eigenvalue below this times the norm of the operator is taken for zero."""
@@ -29,15 +29,8 @@ class SeparableInverse(LinearOperator):
     systems of all modes are eliminated where the operator is definite, which is stable then; it is transformed as well
     where the operator is complex or indefinite, or the axis periodic.
 
-    Measured on one core, the transforms and eliminations alone, milliseconds on n × n cells, Dirichlet:
-
-    ================================  =====  =====  =====  =====  =====
-    n                                 64     127    128    256    1024
-    ================================  =====  =====  =====  =====  =====
-    sine transforms along both axes   0.092  2.2    0.28   1.2    40
-    one transform, elimination        0.059  1.1    0.15   0.55   14
-    eigenvectors, elimination         0.030  0.26   0.20   1.4    –
-    ================================  =====  =====  =====  =====  =====
+    Elimination replaces a second transform, which takes longer at every size; eigenvectors are for short axes and for
+    lengths with large prime factors.
 
     Storage: one real field (reciprocal pivots or eigenvalues), and n² numbers for an axis with dense eigenvectors. An
     application works inside of `out`; periodic axes take a complex half-spectrum of the length of a vector, all others
