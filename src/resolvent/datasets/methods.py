@@ -10,7 +10,9 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .family import LinearFamily, System
 from .sample_arrays import first_sample
@@ -33,6 +35,14 @@ SPACE_SSOR_LIMIT = 300_000
 """Unknowns of a definite 3-D problem up to which `auto` prefers SSOR: the set-up of AMG costs more than the iterations
 it saves, three times as much at 32³ (``benchmarks/generation.py --family darcy3d``)."""
 
+WIDEST = 16
+"""Most members of an ensemble."""
+
+CACHED_UNKNOWNS = 131_072
+"""Unknowns of all members of an ensemble together: some 75 bytes each are worked with in every iteration, which then
+stay within a third-level cache of 10 MB and more. Twice as many were a third slower at 256² where that cache has
+32 MB for several processors; fewer than 16 members pay less for loops over short rows."""
+
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 
 
@@ -43,9 +53,14 @@ class Method(abc.ABC):
     Its `repr` is its identity: it is stored with the set, and a rerun must have the same.
     """
 
-    window: ClassVar[int] = 1
-    """How many consecutive systems are solved at once. The chunk size must be a multiple of it, and a set whose
-    last window is incomplete has it solved in full, so that a sample never depends on the size of its set."""
+    @property
+    def window(self) -> int:
+        """How many consecutive systems are solved at once.
+
+        The chunk size must be a multiple of it, and a set whose last window is incomplete has it solved in full, so
+        that a sample never depends on the size of its set.
+        """
+        return 1
 
     @abc.abstractmethod
     def start(self) -> SolveSystems:
@@ -91,44 +106,121 @@ class OneByOne(Method):
         return solve
 
 
-def _direct(rtol: float) -> Method:
+@dataclasses.dataclass(frozen=True)
+class Together(Method):
+    """One solver applied to several systems at once, as an `Ensemble`.
+
+    Parameters
+    ----------
+    solver : Solver
+        One that solves the members of an ensemble together, such as `MultigridCG`.
+    members : int
+        It is part of what is stored with a set: members do not influence one another, but how many of them are solved
+        together may change the last bits.
+    """
+
+    solver: Solver
+    members: int = 8
+
+    @property
+    def window(self) -> int:
+        """As many as there are members."""
+        return self.members
+
+    def start(self) -> SolveSystems:
+        """Return a function that solves a window of systems, in the arrays of the window before."""
+        from ..operators import Ensemble
+        from ..solvers.prepared_ensemble import PreparedEnsemble
+
+        prepared: PreparedEnsemble | None = None
+
+        def solve(systems: Sequence[System]) -> Sequence[Result]:
+            nonlocal prepared
+            if not systems:
+                return []
+            # Always a full window: the widths of loops, and with them the last bits, depend on the number of members.
+            full = [*systems, *[systems[-1]] * (self.members - len(systems))]
+            ensemble = Ensemble([A for A, _ in full])
+            if prepared is None:
+                prepared = self.solver.prepare(ensemble)
+            else:
+                prepared.update(ensemble)
+            return prepared.solve_members(np.stack([b for _, b in full]))[: len(systems)]
+
+        return solve
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a named way to solve is made for.
+
+    Attributes
+    ----------
+    rtol : float
+        Accepted relative residual.
+    unknowns : int
+    chunk : int
+        Samples in a chunk, of which a window must be a whole part.
+    """
+
+    rtol: float
+    unknowns: int
+    chunk: int
+
+    @property
+    def aim(self) -> float:
+        """The relative residual that solvers are asked for."""
+        return SAFETY * self.rtol
+
+
+def _direct(request: Request) -> Method:
     from ..solvers import Direct
 
-    return OneByOne(Direct(rtol=SAFETY * rtol))
+    return OneByOne(Direct(rtol=request.aim))
 
 
-def _cg_amg(rtol: float) -> Method:
+def _multigrid(request: Request) -> Method:
+    from ..solvers import MultigridCG
+
+    window = WIDEST
+    while window > 1 and (window * request.unknowns > CACHED_UNKNOWNS or request.chunk % window):
+        window //= 2
+    return Together(MultigridCG(rtol=request.aim), window)
+
+
+def _cg_amg(request: Request) -> Method:
     from ..solvers import AMG, CG
 
-    return OneByOne(CG(rtol=SAFETY * rtol), AMG())
+    return OneByOne(CG(rtol=request.aim), AMG())
 
 
-def _cg_ssor(rtol: float) -> Method:
+def _cg_ssor(request: Request) -> Method:
     from ..solvers import CG, SSOR
 
-    return OneByOne(CG(rtol=SAFETY * rtol), SSOR())
+    return OneByOne(CG(rtol=request.aim), SSOR())
 
 
-def _cg_fft(rtol: float) -> Method:
+def _cg_fft(request: Request) -> Method:
     from ..solvers import CG, FastPoisson
 
-    return OneByOne(CG(rtol=SAFETY * rtol), FastPoisson())
+    return OneByOne(CG(rtol=request.aim), FastPoisson())
 
 
-def _gmres_ilu(rtol: float) -> Method:
+def _gmres_ilu(request: Request) -> Method:
     from ..solvers import GMRES, ILU
 
-    return OneByOne(GMRES(rtol=SAFETY * rtol, restart=60), ILU())
+    return OneByOne(GMRES(rtol=request.aim, restart=60), ILU())
 
 
-STRATEGIES: dict[str, Callable[[float], Method]] = {
+STRATEGIES: dict[str, Callable[[Request], Method]] = {
+    "multigrid": _multigrid,
     "direct": _direct,
     "cg+amg": _cg_amg,
     "cg+ssor": _cg_ssor,
     "cg+fft": _cg_fft,
     "gmres+ilu": _gmres_ilu,
 }
-"""Named ways to solve, each made for a tolerance."""
+"""Named ways to solve."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +243,7 @@ class Decision:
     method: Method
 
 
-def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, seed: int) -> Decision:
+def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, seed: int, chunk: int = 64) -> Decision:
     """Resolve a requested solver for a family.
 
     ``auto`` decides by rule from the structure of the first system: no timing enters, so that every run and every
@@ -166,13 +258,12 @@ def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, see
         return Decision(repr(solver), repr(solver), "requested", solver)
     if not isinstance(solver, str):
         return _decide_for_solver(solver, rtol)
-    if solver in STRATEGIES:
-        return Decision(solver, solver, "requested", STRATEGIES[solver](rtol))
-    if solver != "auto":
+    if solver not in ("auto", *STRATEGIES):
         names = ", ".join(repr(name) for name in ("auto", *STRATEGIES))
         raise ValueError(f"solver must be one of {names}, a Solver or a Method, got {solver!r}")
-    chosen, why = _rule(first_sample(family, seed).system, len(family.axes()))
-    return Decision("auto", chosen, why, STRATEGIES[chosen](rtol))
+    system = first_sample(family, seed).system
+    chosen, why = _rule(system, len(family.axes())) if solver == "auto" else (solver, "requested")
+    return Decision(solver, chosen, why, STRATEGIES[chosen](Request(rtol, system.A.shape[0], chunk)))
 
 
 def _decide_for_solver(solver: Any, rtol: float) -> Decision:
@@ -187,11 +278,14 @@ def _decide_for_solver(solver: Any, rtol: float) -> Decision:
 
 def _rule(system: System, dimension: int) -> tuple[str, str]:
     from ..operators import Props
+    from ..solvers.multigrid.multigrid_cg import fits
 
     n = system.A.shape[0]
     size = f"{n} unknowns in {dimension}-D"
     if Props.POSITIVE_DEFINITE not in system.A.props:
         return "direct", f"{size}, not known to be positive definite: sparse LU"
+    if fits(system.A):
+        return "multigrid", f"{size}, diffusion on a box: multigrid for many samples at once"
     if dimension <= 2 and n <= PLANE_DIRECT_LIMIT:
         return "direct", f"{size}, at most {PLANE_DIRECT_LIMIT}: a factorisation, analysed once for all samples"
     if dimension >= 3 and n <= SPACE_SSOR_LIMIT:

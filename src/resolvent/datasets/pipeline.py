@@ -85,7 +85,7 @@ def generate(
         Root of all random streams.
     rtol : float
         Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs.
-    solver : {"auto", "direct", "cg+amg", "cg+ssor", "cg+fft", "gmres+ilu"}, Solver or Method
+    solver : {"auto", "multigrid", "direct", "cg+amg", "cg+ssor", "cg+fft", "gmres+ilu"}, Solver or Method
         How systems are solved; a solver less accurate than `rtol` demands is tightened. ``auto`` decides by rule from
         the first system; the decision is stored before the first chunk.
     chunk : int
@@ -199,7 +199,7 @@ class _Run:
         self.family, self.n, self.out = family, n, out
         self.layout = Layout(family, check_choice("dtype", options["dtype"], DTYPES))
         with fixed_threads(options["threads"]):
-            self.decision: Decision = decide(solver, options["rtol"], family, options["seed"])
+            self.decision: Decision = decide(solver, options["rtol"], family, options["seed"], options["chunk"])
         self.settings = Settings(solver=self.decision.requested, method=self.decision.method, **options)
         self.config = configuration(family, self.settings)
         self._keep_decision()
@@ -215,7 +215,9 @@ class _Run:
         config, decision = begun
         changed = differences(config, self.config).keys()
         if changed and changed <= {"method", "window"} and decision["chosen"] in STRATEGIES:
-            method = STRATEGIES[decision["chosen"]](self.settings.rtol)
+            method = decide(
+                decision["chosen"], self.settings.rtol, self.family, self.settings.seed, self.settings.chunk
+            ).method
             self.decision = Decision("auto", decision["chosen"], decision["why"], method)
             self.settings = dataclasses.replace(self.settings, method=method)
             self.config = configuration(self.family, self.settings)

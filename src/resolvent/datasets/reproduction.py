@@ -135,7 +135,9 @@ def settings_of(dataset: Dataset, family: LinearFamily, solver: Solver | Method 
     rtol = float(config["rtol"])
     if solver is None and chosen not in STRATEGIES:
         raise DatasetError(f"{dataset.path} was solved by {chosen}: pass that as solver=")
-    method = STRATEGIES[chosen](rtol) if solver is None else decide(solver, rtol, family, int(config["seed"])).method
+    method = decide(
+        chosen if solver is None else solver, rtol, family, int(config["seed"]), int(config["chunk"])
+    ).method
     if repr(method) != config["method"]:
         raise DatasetError(f"{dataset.path} was solved by {config['method']}, this version offers {method!r}")
     names = ("seed", "chunk", "threads", "dtype", "solver")

@@ -12,6 +12,7 @@ from .convert import as_operator
 from .dense import Dense
 from .detect import detect_props
 from .diagonal import Diagonal
+from .ensemble import Ensemble
 from .errors import StructureError
 from .function import Function
 from .product import Product
@@ -27,6 +28,7 @@ __all__ = [
     "Array",
     "Dense",
     "Diagonal",
+    "Ensemble",
     "Function",
     "LinearOperator",
     "Product",

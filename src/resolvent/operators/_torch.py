@@ -194,3 +194,8 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         gradient = _Product.apply(gradients[0].contiguous(), ctx.A, not ctx.adjoint)  # type: ignore[no-untyped-call]
         return (gradient if ctx.dtype.is_complex else gradient.real).to(ctx.dtype), None, None
+
+
+def stacked(parts: list[torch.Tensor], axis: int) -> torch.Tensor:
+    """Return tensors side by side along a new axis."""
+    return torch.stack(parts, axis)

@@ -29,6 +29,7 @@ from .krylov.minres import MINRES
 from .krylov.minres_qlp import MINRESQLP
 from .krylov.qmr import QMR
 from .krylov.tfqmr import TFQMR
+from .multigrid.multigrid_cg import MultigridCG
 from .preconditioners import (
     AMG,
     IC,
@@ -47,6 +48,7 @@ from .preconditioners import (
 from .preconditioners.factorised import Factorised
 from .preconditioners.recipe import Recipe
 from .prepared import Prepared
+from .prepared_ensemble import PreparedEnsemble
 from .progress import Progress
 from .recycling.block_gcrodr import BlockGCRODR
 from .recycling.deflated_cg import DeflatedCG
@@ -116,8 +118,10 @@ __all__ = [
     "Guess",
     "Jacobi",
     "LineJacobi",
+    "MultigridCG",
     "Pilot",
     "Prepared",
+    "PreparedEnsemble",
     "Previous",
     "Progress",
     "Projected",

@@ -15,7 +15,7 @@ from .monitor import Monitor
 from .preconditioners.recipe import Recipe, build, fitted, rebuild
 from .progress import Callback
 from .residual import true_residual
-from .result import Column, Counts, Result, Timing
+from .result import Column, Counts, Result, Timing, excess
 from .scaling import out_of_range, safe_scale, within_range
 from .status import Status
 from .vectors import vectors_for
@@ -289,8 +289,8 @@ class Prepared:
             counts.add(monitor.counts)
             extra.update(monitor.extra)
         square = self.A.shape[0] == self.A.shape[1]
-        worst = max(columns, key=lambda c: (c.status.severity, _excess(c)))
-        furthest = max(columns, key=_excess)
+        worst = max(columns, key=lambda c: (c.status.severity, excess(c)))
+        furthest = max(columns, key=excess)
         if worst.reason:
             extra["reason"] = worst.reason
         name = str(self.solver)
@@ -327,10 +327,3 @@ def _check_shape(name: str, shape: tuple[int, ...], n: int, grid: tuple[int, ...
         return
     field = "" if grid is None else f" or the field shape {grid}"
     raise ValueError(f"{name} must have shape ({n},) or ({n}, k){field} to fit A, got {shape}")
-
-
-def _excess(column: Any) -> float:
-    """How far the residual is above its tolerance; not-a-number counts as infinitely far."""
-    if not np.isfinite(column.residual_norm):
-        return float("inf")
-    return float(column.residual_norm / column.tolerance) if column.tolerance else float(column.residual_norm > 0)

@@ -101,6 +101,13 @@ class Column:
         )
 
 
+def excess(column: Column) -> float:
+    """How far the residual is above its tolerance; not-a-number counts as infinitely far."""
+    if not np.isfinite(column.residual_norm):
+        return float("inf")
+    return float(column.residual_norm / column.tolerance) if column.tolerance else float(column.residual_norm > 0)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """Solution of a linear system and the truth about it.

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from ..operators import Array, LinearOperator, Props, StructureError
+from ..operators import Array, Ensemble, LinearOperator, Props, StructureError
 from .monitor import Monitor
 from .preconditioners.recipe import is_number, known_not_self_adjoint
 from .prepared import Prepared
+from .prepared_ensemble import PreparedEnsemble
 from .progress import Callback
 from .result import Result
 
@@ -97,7 +98,7 @@ class Solver(abc.ABC):
     # What users call -------------------------------------------------------------------------------------------------
 
     @final
-    def prepare(self, A: Any, M: Any = None) -> Prepared:
+    def prepare(self, A: Any, M: Any = None) -> Any:
         """Do all that depends on A alone (factorisation, preconditioner), for many right-hand sides.
 
         Parameters
@@ -113,7 +114,13 @@ class Solver(abc.ABC):
             If A is not square or M has another shape.
         StructureError
             If the method cannot use A or M.
+
+        Returns
+        -------
+        prepared : Prepared, or PreparedEnsemble for an `Ensemble`
         """
+        if isinstance(A, Ensemble):
+            return PreparedEnsemble(self, A, M)
         return Prepared(self, A, M)
 
     @final

@@ -1,0 +1,224 @@
+"""What multigrid with conjugate gradients prepares for the members of an ensemble, and how it solves for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...operators import Array, LinearOperator, Props, StructureError
+from ..status import Status
+from . import checkerboard_load as load
+from .checkerboard import CheckerboardHierarchy, natural_entries
+from .checkerboard_cg import INDEFINITE, NOT_FINITE
+
+DEFICIT = 1e-3
+"""Row sums may be below zero by this part of the diagonal where a member claims to be definite all the same."""
+
+ROUNDING = 1e-10
+"""The same where it claims nothing."""
+
+STRETCH = 200
+"""Iterations after which the true residual is looked at, in any case."""
+
+MARGIN = 0.9
+"""The iteration aims at this part of the tolerance, so that its own rounding does not miss it."""
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How the iteration went for each of B members.
+
+    Attributes
+    ----------
+    norms : (B,) array
+        True residual norms ‖b − A x‖.
+    iterations : (B,) array
+    history : list of (B,) arrays
+        Residual norms, the initial ones first, not-a-number behind the last iteration of a member.
+    status : list of Status or None
+        Why a member ended before its residual met the tolerance.
+    reasons : list of str
+    products, cycles : int
+        Products with A and multigrid cycles, each counted once a member.
+    """
+
+    norms: np.ndarray
+    iterations: np.ndarray
+    history: list[np.ndarray]
+    status: list[Status | None]
+    reasons: list[str]
+    products: int = 0
+    cycles: int = 0
+
+    def end(self, which: np.ndarray, status: Status, reason: str) -> None:
+        """Give members a status, unless they have one."""
+        for number in np.flatnonzero(which):
+            if self.status[number] is None:
+                self.status[number], self.reasons[number] = status, reason
+
+
+class EnsembleState:
+    """A fused hierarchy for some operators of one grid; `renew` gives it others, in the same arrays.
+
+    Parameters
+    ----------
+    members : sequence of LinearOperator
+    precision : dtype
+        Of the hierarchy.
+    sweeps : int
+
+    Attributes
+    ----------
+    flaws : list of (Status, str) or None
+        Why a member cannot be solved.
+
+    Raises
+    ------
+    StructureError
+        For operators that are not symmetric couplings of neighbours on one box, or whose boxes differ.
+    """
+
+    def __init__(self, members: Sequence[LinearOperator], precision: Any, sweeps: int) -> None:
+        self._precision, self._sweeps = precision, sweeps
+        self._key: Any = None
+        self.renew(members)
+
+    def renew(self, members: Sequence[LinearOperator]) -> None:
+        """Take other operators, which keep the levels if the grid is the same."""
+        found = [natural_entries(member) for member in members]
+        grid, _, periodic = found[0]
+        if any((other, closed) != (grid, periodic) for other, _, closed in found[1:]):
+            raise StructureError("the members of an ensemble must lie on one grid, and be periodic along the same axes")
+        entries = [arrays for _, arrays, _ in found]
+        self.members = tuple(members)
+        key = (grid, len(members), periodic)
+        if key != self._key:
+            self.hierarchy = CheckerboardHierarchy(
+                grid, len(members), periodic, _strengths(entries[0]), precision=self._precision, sweeps=self._sweeps
+            )
+            self._key = key
+        self._factors = np.array([_normalising(arrays[0]) for arrays in entries])
+        finest = self.hierarchy.networks[0]
+        if self._load(entries) and not finest.shift.shape[1]:
+            finest.ground()
+            self._load(entries)
+        self.hierarchy.refill()
+        self._singular = self.hierarchy.networks[-1].d[0, 0, : len(members)] == 0.0
+
+    def _load(self, entries: list[tuple[Array, ...]]) -> bool:
+        """Fill the finest level and note flaws; return whether row sums away from walls are more than rounding."""
+        grid, count, periodic = self._key
+        finest = self.hierarchy.networks[0]
+        addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
+        claimed = all(Props.POSITIVE_DEFINITE in member.props for member in self.members)
+        coupling, grounding, lack = (np.empty((count, grid[2])) for _ in range(3))
+        load.load(
+            addresses,
+            *grid,
+            periodic,
+            DEFICIT if claimed else ROUNDING,
+            self._factors,
+            finest.d,
+            finest.tk,
+            finest.tj,
+            finest.ti,
+            finest.shift,
+            coupling,
+            grounding,
+            lack,
+        )
+        most = coupling.max(axis=1), lack.max(axis=1)
+        self.flaws = [_flaw(*values) for values in zip(*most, entries, strict=True)]
+        return bool((grounding > 0.0).any())
+
+    def solve(self, b: Array, x: Array, tolerances: np.ndarray, norms: np.ndarray, maxiter: int) -> Outcome:
+        """Improve x until the true residuals meet the tolerances, or cannot.
+
+        Parameters
+        ----------
+        b, x : (B, n) arrays
+        tolerances : (B,) array
+            Absolute, for ‖b − A x‖.
+        norms : (B,) array
+            Norms of b where x is zero; not-a-number where the residual is not known.
+        maxiter : int
+            Iterations altogether.
+        """
+        count = len(self.members)
+        r = np.array(b)
+        none: list[Status | None] = [None] * count
+        outcome = Outcome(norms.copy(), np.zeros(count, int), [], none, [""] * count)
+        for number, flaw in enumerate(self.flaws):
+            if flaw is not None:
+                outcome.status[number], outcome.reasons[number] = flaw
+        self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
+        outcome.history.append(outcome.norms.copy())
+        outcome.end(~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
+        while (left := (outcome.norms > tolerances) & ~self._flawed(outcome)).any():
+            spent = len(outcome.history) - 1
+            if spent >= maxiter:
+                outcome.end(left, Status.MAXITER, "")
+                break
+            before = outcome.norms.copy()
+            self._stretch(left, r, x, tolerances, min(maxiter - spent, STRETCH), outcome)
+            self._residuals(left, b, x, r, outcome)
+            stuck = left & (outcome.norms > tolerances) & ~(outcome.norms < 0.5 * before)
+            outcome.end(stuck & ~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
+            outcome.end(stuck & self._singular, Status.STAGNATED, "b is not in the range of the singular A")
+            outcome.end(stuck, Status.STAGNATED, "the limit of rounding")
+        return outcome
+
+    def _flawed(self, outcome: Outcome) -> np.ndarray:
+        return np.array([status is not None for status in outcome.status])
+
+    def _residuals(self, which: np.ndarray, b: Array, x: Array, r: Array, outcome: Outcome) -> None:
+        """Set r to b − A x by the operators that were given, in double precision."""
+        for number in np.flatnonzero(which):
+            np.subtract(b[number], self.members[number].matvec(x[number]), out=r[number])
+            outcome.norms[number] = np.linalg.norm(r[number])
+        outcome.products += int(which.sum())
+
+    def _stretch(
+        self, left: np.ndarray, r: Array, x: Array, tolerances: np.ndarray, maxiter: int, outcome: Outcome
+    ) -> None:
+        """Run the fused iteration once for the members that are left."""
+        norms = np.where(left, outcome.norms, 1.0)
+        # What lies outside of the range of a singular A could only grow.
+        right = r - np.where(self._singular, r.mean(axis=1), 0.0)[:, None] if self._singular.any() else r
+        back = np.where(left, self._factors * norms, 0.0)
+        solved = self.hierarchy.solve(right, 1.0 / norms, back, x, MARGIN * tolerances / norms, maxiter)
+        count = len(solved.history) - 1
+        outcome.cycles += count * len(left)
+        outcome.products += count * len(left)
+        outcome.iterations += np.where(left, solved.iterations, 0)
+        for step in range(1, count + 1):
+            outcome.history.append(np.where(left & (step <= solved.iterations), solved.history[step] * norms, np.nan))
+        outcome.end(left & (solved.state == INDEFINITE), Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
+        outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, "the residual is not finite")
+
+
+def _normalising(diagonal: Array) -> float:
+    """Return what brings the entries of a member to order one: hierarchies are in single precision."""
+    size = float(np.max(diagonal[:: max(1, len(diagonal) // 256)], initial=0.0))
+    return 1.0 / size if 0.0 < size < np.inf else 1.0
+
+
+def _strengths(entries: tuple[Array, ...]) -> tuple[float, float, float]:
+    """Return the mean couplings along i, j and k."""
+    k, j, i = (float(np.mean(np.abs(values))) for values in entries[1:])
+    return i, j, k
+
+
+def _flaw(coupling: float, lack: float, entries: tuple[Array, ...]) -> tuple[Status, str] | None:
+    if not all(np.isfinite(values).all() for values in entries) if not np.isfinite(coupling) else False:
+        return Status.NONFINITE, "the operator holds NaN or infinity"
+    if coupling > 0.0:
+        return Status.INDEFINITE, f"not elliptic: a coupling of {coupling:.3g} has the sign of the diagonal"
+    if not float(entries[0].min()) > 0.0:
+        return Status.INDEFINITE, f"not elliptic: the diagonal goes down to {entries[0].min():.3g}"
+    if lack > 0.0:
+        return Status.INDEFINITE, "not diagonally dominant: use CG with AMG, or MINRES"
+    return None
