@@ -6,17 +6,22 @@ import contextlib
 import importlib.util
 import json
 import os
+import platform
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from generation import RESULTS, machine
+import pyamg
+import scipy
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
+import resolvent
+
+RESULTS = Path(__file__).parent / "results"
 console = Console(width=None if Console().is_terminal else 170, highlight=False)
 
 
@@ -90,6 +95,24 @@ def verdict(
     word, tail = ("pass" if met else "FAIL") if judged else "    ", f"; {note}" if note else ""
     console.print(f"  {word}  {name}: {value:.3g} (wanted {sign} {bound:.3g}{'' if judged else ' at full size'}){tail}")
     return {"name": name, "value": value, "bound": bound, "sense": sign, "met": met if judged else None, "note": note}
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures were measured on."""
+    cpu = platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
+    return {
+        "cpu": cpu,
+        "cores": str(os.cpu_count()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "pyamg": pyamg.__version__,
+        "resolvent": resolvent.__version__,
+    }
 
 
 def about() -> dict[str, Any]:

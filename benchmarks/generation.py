@@ -1,50 +1,56 @@
 """Certified Darcy samples per second: this package against the strongest solvers one would pick instead.
 
 Every method solves the same systems (`darcy2d`, cell grid, one thread) to the same true residual, recomputed in
-float64; set-up is counted, and so are drawing, assembling and certifying the sample. Methods take turns on each
-system, so that a change of the machine's speed hits all of them. Printed are samples per second (median over the
-systems) and the ratio to the best competitor.
+float64. Set-up, assembly of the format a method wants and the certificate (the problem assembled anew and its residual)
+are counted. In every round the methods take turns, so that a change of the machine's speed hits all of them; medians
+over the rounds are printed. The first column is solution and certificate; the second, end to end, adds what
+`generate` does besides for any method: drawing the coefficient, assembling, checksums and writing, as a run of
+`generate` in the same process reports them. A work unit is the time of one product of SciPy's CSR matrix and a vector
+in double precision, measured in every round as well.
 
-    python benchmarks/generation.py [--quick] [--coefficient fno_lognormal] [--sizes 64 128 256] [--repeats 9]
-    python benchmarks/generation.py --family darcy3d --sizes 16 24 32
+    python benchmarks/generation.py [--quick] [--coefficient lognormal_unit] [--sizes 64 128 256 512] [--rounds 5]
+    python benchmarks/generation.py --family darcy3d
 
-Writes benchmarks/results/generation[-darcy3d][-quick].json and .png. Needs petsc4py for the PETSc rows; without it they
-are left out, and said to be.
+Writes benchmarks/results/generation[-darcy3d][-quick].json and .png. Needs petsc4py and pypardiso for their rows;
+without them these are left out, and said to be.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
-import platform
+import dataclasses
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyamg
-import scipy
-import scipy.sparse as sp
-import scipy.sparse.linalg as spla
-from threadpoolctl import threadpool_limits
+from _report import about, console, one_thread, show, verdict, write
+from _rivals import RTOL, Solve, rivals
 
-import resolvent
+from resolvent import datasets
 from resolvent.datasets import families
-from resolvent.datasets.methods import decide
+from resolvent.datasets.certification import relative_residual
+from resolvent.datasets.methods import Together, decide
 from resolvent.datasets.seeding import sample_rng
-from resolvent.solvers import AMG, CG, SSOR, Direct
+from resolvent.solvers import AMG, CG, SSOR, Direct, FastPoisson, MultigridCG
 
-RESULTS = Path(__file__).parent / "results"
-RTOL = 1e-8
-SYMMETRIC = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
+OWN = "resolvent "
+FAST = OWN + "MultigridCG, ensemble"
+BOOMER = "PETSc CG + BoomerAMG"
 
-Solve = Callable[[Any, np.ndarray], np.ndarray]
-"""Takes the assembled operator and the right-hand side of the next sample; may keep state from sample to sample."""
+SolveMany = Callable[[Sequence[Any]], Sequence[np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A method: how many systems it is timed on in a round, and how to start it."""
+
+    window: int
+    start: Callable[[], SolveMany]
 
 
 def ours(solver: Any, M: Any = None) -> Solve:
@@ -62,230 +68,213 @@ def ours(solver: Any, M: Any = None) -> Solve:
     return solve
 
 
-def superlu(**options: Any) -> Solve:
-    """Return SciPy's sparse LU."""
-    return lambda A, b: spla.splu(A.to_sparse().tocsc(), **options).solve(b)
+def in_turn(make: Callable[[], Solve]) -> Callable[[], SolveMany]:
+    """Return what solves systems one after the other."""
+
+    def start() -> SolveMany:
+        solve = make()
+        return lambda systems: [solve(A, b) for A, b in systems]
+
+    return start
 
 
-def pyamg_cg(build: Callable[..., Any]) -> Solve:
-    """Return conjugate gradients inside pyamg."""
+def ensemble(method: Together) -> Callable[[], SolveMany]:
+    """Return the method of `generate` for many samples at once."""
 
-    def solve(A: Any, b: np.ndarray) -> np.ndarray:
-        matrix = sp.csr_matrix(A.to_sparse())
-        return build(matrix).solve(b, tol=RTOL / 2, accel="cg", maxiter=200)
+    def start() -> SolveMany:
+        solve = method.start()
+        return lambda systems: [result.check().x for result in solve(systems)]
 
-    return solve
-
-
-def scipy_cg_ilu(A: Any, b: np.ndarray) -> np.ndarray:
-    """Return the answer of SciPy's CG with SuperLU's incomplete factorisation, a common first choice."""
-    matrix = A.to_sparse()
-    ilu = spla.spilu(matrix.tocsc(), drop_tol=1e-4, fill_factor=10)
-    x, info = spla.bicgstab(matrix, b, rtol=RTOL / 2, M=spla.LinearOperator(matrix.shape, ilu.solve), maxiter=1000)
-    assert info == 0
-    return x
+    return start
 
 
-def petsc(ksp_type: str, pc_type: str, **options: str) -> Solve:
-    """Return a PETSc solver; matrix conversion is counted, as its user has to pay it too."""
-    from petsc4py import PETSc
-
-    def solve(A: Any, b: np.ndarray) -> np.ndarray:
-        matrix = A.to_sparse()
-        csr = (matrix.indptr, matrix.indices, matrix.data)
-        operator = PETSc.Mat().createAIJWithArrays(matrix.shape, csr, comm=PETSc.COMM_SELF)
-        operator.setOption(PETSc.Mat.Option.SPD, True)
-        ksp = PETSc.KSP().create(PETSc.COMM_SELF)
-        ksp.setOperators(operator)
-        ksp.setType(ksp_type)
-        ksp.getPC().setType(pc_type)
-        database = PETSc.Options()
-        for name, value in options.items():
-            database[name] = value
-        ksp.setFromOptions()
-        for name in options:
-            database.delValue(name)
-        if ksp_type == "cg":
-            ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
-        ksp.setTolerances(rtol=RTOL / 2, atol=0.0, max_it=1000)
-        x = np.empty_like(b)
-        right, left = (
-            PETSc.Vec().createWithArray(b.copy(), comm=PETSc.COMM_SELF),
-            PETSc.Vec().createWithArray(x, comm=PETSc.COMM_SELF),
-        )
-        ksp.solve(right, left)
-        for thing in (ksp, operator, right, left):
-            thing.destroy()
-        return x
-
-    return solve
-
-
-def methods(family: Any) -> dict[str, Solve]:
-    """Return the ladder of methods, ours first."""
-    chosen = decide("auto", RTOL, family, seed=0)
-    ladder: dict[str, Solve] = {
-        "resolvent Direct, updated": ours(Direct(rtol=RTOL / 2)),
-        "resolvent Direct, no band Cholesky": ours(Direct(rtol=RTOL / 2, ordering="symmetric")),
-        "resolvent CG + AMG (Ruge-Stüben)": ours(CG(rtol=RTOL / 2), AMG()),
-        "resolvent CG + SSOR": ours(CG(rtol=RTOL / 2), SSOR()),
-        "SciPy SuperLU, default (COLAMD)": superlu(),
-        "SciPy SuperLU, symmetric mode": superlu(**SYMMETRIC),
-        "pyamg CG + Ruge-Stüben": pyamg_cg(pyamg.ruge_stuben_solver),
-        "pyamg CG + smoothed aggregation": pyamg_cg(pyamg.smoothed_aggregation_solver),
-        "SciPy BiCGStab + ILU": scipy_cg_ilu,
+def contenders(family: Any, samples: int) -> dict[str, Contender]:
+    """Return all methods for a family."""
+    unknowns = int(np.prod(family.unknowns))
+    decision = decide("auto", RTOL, family, seed=0)
+    console.print(f"  generate --solver auto takes: {decision.chosen} ({decision.why})")
+    method = decide("multigrid", RTOL, family, seed=0).method
+    found = {FAST: Contender(method.window, ensemble(method))}
+    one_by_one: dict[str, Callable[[], Solve]] = {
+        OWN + "MultigridCG, one by one": lambda: ours(MultigridCG(rtol=RTOL / 2)),
+        OWN + "CG + FastPoisson": lambda: ours(CG(rtol=RTOL / 2), FastPoisson()),
+        OWN + "CG + AMG (Ruge-Stüben)": lambda: ours(CG(rtol=RTOL / 2), AMG()),
+        OWN + "CG + SSOR": lambda: ours(CG(rtol=RTOL / 2), SSOR()),
     }
-    print(f"  generate --solver auto takes: {chosen.chosen} ({chosen.why})")
-    try:
-        import petsc4py  # noqa: F401
-    except ImportError:
-        print("  petsc4py is not installed: no PETSc rows (make test installs it)")
-        return ladder
-    return ladder | {
-        "PETSc CG + BoomerAMG": petsc("cg", "hypre", pc_hypre_type="boomeramg"),
-        "PETSc CG + GAMG": petsc("cg", "gamg"),
-        "PETSc CG + ICC(0)": petsc("cg", "icc"),
-        "PETSc CHOLMOD": petsc("preonly", "cholesky", pc_factor_mat_solver_type="cholmod"),
-        "PETSc MUMPS Cholesky": petsc("preonly", "cholesky", pc_factor_mat_solver_type="mumps"),
-    }
+    if unknowns <= (300_000 if family.dim == 2 else 5_000):
+        one_by_one[OWN + "Direct, analysis kept"] = lambda: ours(Direct(rtol=RTOL / 2))
+    for name, make in (one_by_one | rivals(unknowns, family.dim)).items():
+        found[name] = Contender(samples, in_turn(make))
+    return found
 
 
-def samples(family: Any, count: int) -> Iterator[tuple[Any, np.ndarray, float]]:
-    """Yield assembled systems and the seconds that drawing and assembling took."""
-    for index in range(count):
+def product_seconds(matrix: Any) -> float:
+    """Return the median time of a product of SciPy's CSR matrix."""
+    x, times = np.ones(matrix.shape[0]), []
+    for _ in range(15):
         start = time.perf_counter()
-        system = family.assemble(family.draw(sample_rng(0, family.family_id, index)))
-        yield system.A, system.b, time.perf_counter() - start
+        matrix @ x
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
-def measure(family: Any, repeats: int) -> dict[str, dict[str, Any]]:
-    """Run every method on `repeats` systems in turn and return median seconds, spread and the worst residual."""
-    ladder = methods(family)
-    seconds: dict[str, list[float]] = {name: [] for name in ladder}
-    worst = dict.fromkeys(ladder, 0.0)
-    for count, (A, b, shared) in enumerate(samples(family, repeats + 2)):
-        for name, solve in ladder.items():
+def measure(family: Any, rounds: int, samples: int) -> dict[str, Any]:
+    """Run every method in turn; return medians over the rounds, the worst residual, and a work unit."""
+    methods = contenders(family, samples)
+    most = max(method.window for method in methods.values())
+    started = {name: method.start() for name, method in methods.items()}
+    solving: dict[str, list[float]] = {name: [] for name in methods}
+    certifying: list[float] = []
+    worst = dict.fromkeys(methods, 0.0)
+    units: list[float] = []
+    for number in range(rounds + 1):
+        first = number * most
+        inputs = [family.draw(sample_rng(0, family.family_id, first + i)) for i in range(most)]
+        systems = [family.assemble(given) for given in inputs]
+        units.append(product_seconds(systems[0].A.to_sparse()))
+        for name, method in methods.items():
+            chosen = systems[: method.window]
             start = time.perf_counter()
-            x = solve(A, b)
-            rho = float(np.linalg.norm(b - A @ x) / np.linalg.norm(b))
-            elapsed = time.perf_counter() - start + shared
-            if count >= 2:  # the first two are for compilation, caches and the ordering that is reused
-                seconds[name].append(elapsed)
-                worst[name] = max(worst[name], rho)
-    return {
-        name: {
-            "seconds_median": statistics.median(times),
-            "seconds_min": min(times),
-            "seconds_max": max(times),
-            "samples_per_second": 1.0 / statistics.median(times),
-            "worst_residual": worst[name],
+            solutions = started[name](chosen)
+            middle = time.perf_counter()
+            rhos = [relative_residual(family.assemble(inputs[i]), x) for i, x in enumerate(solutions)]
+            end = time.perf_counter()
+            worst[name] = max(worst[name], *rhos)
+            if number:  # the first round is for compilation, caches, and the analysis that is kept
+                solving[name].append((middle - start) / len(chosen))
+                certifying.append((end - middle) / len(chosen))
+    certificate, unit = statistics.median(certifying), statistics.median(units[1:])
+    rows = {}
+    for name, times in solving.items():
+        total = [seconds + certificate for seconds in times]
+        rows[name] = {
+            "seconds": statistics.median(total),
+            "least": min(total),
+            "largest": max(total),
+            "solve": statistics.median(times),
+            "work units": statistics.median(total) / unit,
+            "worst residual": worst[name],
             "certified": worst[name] <= RTOL,
         }
-        for name, times in seconds.items()
-    }
+    return {"rows": rows, "certificate": certificate, "work unit": unit}
 
 
-def report(size: int, dim: int, rows: dict[str, dict[str, Any]]) -> None:
-    """Print one table; the ratio is to the best method that is not ours."""
-    rivals = [r["seconds_median"] for name, r in rows.items() if not name.startswith("resolvent") and r["certified"]]
-    best = min(rivals)
-    print(f"\n{' x '.join([str(size)] * dim)}, {size**dim} unknowns, rtol {RTOL:g}")
-    print(
-        f"{'method':38}{'samples/s':>10}{'ms median':>11}{'min':>9}{'max':>9}{'residual':>10}{'speed / best rival':>20}"
-    )
-    for name, r in sorted(rows.items(), key=lambda item: item[1]["seconds_median"]):
-        times = "".join(
-            f"{1e3 * r['seconds_' + key]:{width}.2f}" for key, width in (("median", 11), ("min", 9), ("max", 9))
+def shared_seconds(family: Any, n: int) -> dict[str, float]:
+    """Return what `generate` spends on a sample besides solving, by stage."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = datasets.generate(family, n, out=Path(folder) / "sample.h5", two_grid=0, solver="multigrid")
+        stages = {stage: float(np.median(data.timing[stage])) for stage in data.timing if stage not in ("sort",)}
+        data.close()
+    return stages
+
+
+def report(size: int, dim: int, result: dict[str, Any]) -> None:
+    """Add the second column and print one table."""
+    rows, stages = result["rows"], result["stages"]
+    besides = sum(seconds for stage, seconds in stages.items() if stage != "solve")
+    foreign = [r["seconds"] for name, r in rows.items() if not name.startswith(OWN) and r["certified"]]
+    best = min(foreign)
+    for r in rows.values():
+        r["end to end"] = r["solve"] + besides
+        r["ratio"] = best / r["seconds"]
+    lines = [
+        (
+            name + ("" if r["certified"] else " (not certified)"),
+            f"{1e3 * r['seconds']:.2f} ({1e3 * r['least']:.2f}–{1e3 * r['largest']:.2f})",
+            f"{1.0 / r['seconds']:.1f}",
+            f"{r['work units']:.1f}",
+            f"{r['worst residual']:.1e}",
+            f"{r['ratio']:.2f}",
+            f"{1.0 / r['end to end']:.1f}",
         )
-        mark = "" if r["certified"] else "  not certified"
-        ratio = best / r["seconds_median"]
-        print(f"{name:38}{r['samples_per_second']:10.1f}{times}{r['worst_residual']:10.1e}{ratio:20.2f}{mark}")
+        for name, r in sorted(rows.items(), key=lambda item: item[1]["seconds"])
+    ]
+    title = f"{' x '.join([str(size)] * dim)}, a work unit {1e6 * result['work unit']:.1f} µs, "
+    title += "besides: " + ", ".join(f"{stage} {1e3 * s:.2f}" for stage, s in stages.items() if stage != "solve")
+    columns = ("method", "ms a sample", "samples/s", "work units", "residual", "to the best rival", "end to end/s")
+    show(title + " ms", columns, lines)
 
 
-def machine() -> dict[str, str]:
-    """Return what the figures were measured on."""
-    cpu = platform.processor()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
-    return {
-        "cpu": cpu,
-        "cores": str(os.cpu_count()),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "pyamg": pyamg.__version__,
-        "resolvent": resolvent.__version__,
-    }
+def judge(results: dict[int, dict[str, Any]], dim: int, judged: bool) -> list[dict[str, Any]]:
+    """Hold the ensemble against the figures it was made for."""
+    checks = []
+    for size, result in results.items():
+        rows = {name: r for name, r in result["rows"].items() if r["certified"]}
+        own = rows[FAST]["seconds"]
+        baselines = {n: r["seconds"] for n, r in rows.items() if not n.startswith(OWN) or "FastPoisson" in n}
+        where = f"{size}{'²' if dim == 2 else '³'}"
+        if BOOMER in baselines:
+            boomer = baselines.pop(BOOMER) / own
+            checks.append(verdict(f"{where}: times CG + BoomerAMG", boomer, 8.0, least=True, judged=judged))
+        name = min(baselines, key=lambda n: baselines[n])
+        others = baselines[name] / own
+        checks.append(verdict(f"{where}: times the best other", others, 3.0, least=True, note=name, judged=judged))
+        units = result["rows"][FAST]["work units"]
+        checks.append(verdict(f"{where}: work units a sample", units, 40.0, judged=judged))
+    return checks
 
 
-def plot(results: dict[int, dict[str, dict[str, Any]]], dim: int, path: Path) -> None:
+def plot(results: dict[int, dict[str, Any]], dim: int, path: Path) -> None:
     """Draw certified samples per second against grid size, one line a method."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.5, 5.0), layout="constrained")
+    figure = Figure(figsize=(9.0, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     sizes = sorted(results)
-    for name in results[sizes[0]]:
-        own = name.startswith("resolvent")
-        rate = [results[size][name]["samples_per_second"] for size in sizes]
-        style = {"linewidth": 2.5, "marker": "o"} if own else {"linewidth": 1.2, "marker": ".", "linestyle": "--"}
-        axes.loglog(sizes, rate, label=name, **style)
+    last = {name: r["seconds"] for size in sizes for name, r in results[size]["rows"].items()}
+    for name in sorted(last, key=lambda n: last[n]):
+        found = [(size, results[size]["rows"][name]) for size in sizes if name in results[size]["rows"]]
+        rate = [1.0 / r["seconds"] for _, r in found]
+        own = name.startswith(OWN)
+        style = {"linewidth": 2.2, "marker": "o"} if own else {"linewidth": 1.1, "marker": ".", "linestyle": "--"}
+        if name == FAST:
+            style |= {"linewidth": 3.5, "color": "black"}
+        axes.loglog([size for size, _ in found], rate, label=name, **style)
     axes.set_xticks(sizes, [f"{size}{'²' if dim == 2 else '³'}" for size in sizes])
     axes.minorticks_off()
     axes.set_xlabel("grid")
-    axes.set_ylabel("certified samples per second (one thread)")
-    axes.set_title(f"Darcy samples with true residual ≤ {RTOL:g}, set-up and certificate counted")
+    axes.set_ylabel("certified samples per second, one thread")
+    axes.set_title(f"Darcy, true residual ≤ {RTOL:g}, set-up and certificate counted")
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     figure.savefig(path, dpi=130)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="64² and 128² with few repeats, under half a minute")
+    parser.add_argument("--quick", action="store_true", help="two small grids, two rounds")
     parser.add_argument("--family", default="darcy2d", choices=["darcy2d", "darcy3d"])
     parser.add_argument("--coefficient", default="lognormal_unit", help="law of the coefficient")
     parser.add_argument("--sizes", type=int, nargs="+")
-    parser.add_argument("--repeats", type=int)
-    arguments = parser.parse_args()
-    sizes = arguments.sizes or ([64, 128] if arguments.quick else [64, 128, 256])
-    repeats = arguments.repeats or (3 if arguments.quick else 9)
-    about = machine()
-    print(f"{about['cpu']}, {about['cores']} cores, one thread used; coefficient law {arguments.coefficient}")
-    results: dict[int, dict[str, dict[str, Any]]] = {}
-    import numba
-
-    with threadpool_limits(1):
-        numba.set_num_threads(1)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--samples", type=int, default=2, help="systems a round of methods that take one at a time")
+    parser.add_argument("--results", type=Path, help="folder to write to")
+    options = parser.parse_args(arguments)
+    plane = options.family == "darcy2d"
+    full, quick = ([64, 128, 256, 512], [32, 64]) if plane else ([16, 32, 64], [8, 12])
+    sizes = options.sizes or (quick if options.quick else full)
+    rounds = options.rounds or (2 if options.quick else 5)
+    machine = about()
+    results: dict[int, dict[str, Any]] = {}
+    checks: list[dict[str, Any]] = []
+    with one_thread():
         for size in sizes:
-            family = families.get(arguments.family, resolution=size, coefficient=arguments.coefficient)
-            results[size] = measure(family, repeats)
-            report(size, family.dim, results[size])
-    name = "generation" + ("-darcy3d" if arguments.family == "darcy3d" else "") + ("-quick" if arguments.quick else "")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(
-        json.dumps(
-            {
-                "machine": about,
-                "rtol": RTOL,
-                "family": arguments.family,
-                "coefficient": arguments.coefficient,
-                "results": results,
-            },
-            indent=1,
-        )
-        + "\n",
-        encoding="utf-8",
-    )
-    plot(results, family.dim, RESULTS / f"{name}.png")
-    print(f"\nwritten: {RESULTS / name}.json and .png")
+            family = families.get(options.family, resolution=size, coefficient=options.coefficient)
+            result = measure(family, rounds, options.samples)
+            result["stages"] = shared_seconds(family, 16 if size <= 256 else 4)
+            results[size] = result
+            report(size, family.dim, result)
+            checks += judge({size: result}, family.dim, not options.quick)
+    name = "generation" + ("" if plane else "-darcy3d") + ("-quick" if options.quick else "")
+    about_run = {"machine": machine, "rtol": RTOL, "family": options.family, "coefficient": options.coefficient}
+    path = write({**about_run, "rounds": rounds, "results": results, "checks": checks}, name, options.results)
+    plot(results, 2 if plane else 3, path.with_suffix(".png"))
     return 0
 
 
 if __name__ == "__main__":
     sys.exit(main())
+

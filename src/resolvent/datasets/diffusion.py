@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..operators import SPD, Props, Stencil
 from .random_fields import FloatArray
 
 Wall = Literal["dirichlet", "insulated"]
@@ -73,6 +74,35 @@ def vertex_transmissibilities(a: FloatArray, h: float, dim: int) -> tuple[FloatA
         t *= 1.0 / h**2
         faces.append(t)
     return tuple(faces)
+
+
+def dirichlet_diffusion(a: FloatArray, h: float, grid: Literal["cell", "vertex"]) -> Stencil:
+    """Return −∇·(a∇u) with u = 0 on the boundary of a box, as a mirrored stencil scaled by 1/h².
+
+    The same numbers as ``Stencil.from_transmissibilities`` of `cell_transmissibilities` or `vertex_transmissibilities`,
+    in one pass over the coefficient instead of some twenty; the claims are theorems for positive a.
+
+    Parameters
+    ----------
+    a : (n, …) array of one to three dimensions
+        Positive coefficient at the cell centres, or at all nodes, boundary included.
+    h : float
+        Grid spacing.
+    grid : {"cell", "vertex"}
+    """
+    from .diffusion_kernels import assemble_diffusion
+
+    border = 0 if grid == "cell" else 1
+    unknowns = tuple(n - 2 * border for n in a.shape)
+    coefficients = np.empty((1 + a.ndim, *unknowns))
+    flat = coefficients.reshape(1 + a.ndim, -1)
+    missing = 3 - a.ndim
+    ci, cj, ck = (flat[max(0, 1 + axis - missing)] for axis in range(3))
+    borders = (-1,) * missing + (border,) * a.ndim
+    box = (1,) * missing + unknowns
+    a = np.ascontiguousarray(a, dtype=np.float64).reshape(-1)
+    assemble_diffusion(a, box, borders, 1.0 / h**2, flat[0], ci, cj, ck, np.empty(box[2]))
+    return Stencil(coefficients, props=SPD | Props.M_MATRIX, mirrored=True)
 
 
 def check_coefficient(a: FloatArray, shape: tuple[int, ...], name: str = "a") -> FloatArray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -26,18 +28,19 @@ def with_opposites(offsets: Sequence[Offset]) -> tuple[Offset, ...]:
     return tuple(dict.fromkeys(itertools.chain.from_iterable((o, tuple(-d for d in o)) for o in offsets)))
 
 
-def flat_terms(offsets: Sequence[Offset], grid: tuple[int, ...], *, mirrored: bool) -> tuple[Any, Any]:
-    """Return starts and shifts for `stencil_kernels.stencil_matmat`."""
-    n = int(np.prod(grid))
-    strides = [int(np.prod(grid[a + 1 :])) for a in range(len(grid))]
+@functools.lru_cache(maxsize=64)
+def flat_terms(offsets: tuple[Offset, ...], grid: tuple[int, ...], *, mirrored: bool) -> tuple[Any, Any]:
+    """Return starts and shifts for `stencil_kernels.stencil_matmat`: made once for all stencils of a kind."""
+    n = math.prod(grid)
+    strides = [math.prod(grid[a + 1 :]) for a in range(len(grid))]
     terms = []
     for array, offset in enumerate(offsets):
         shift = sum(d * stride for d, stride in zip(offset, strides, strict=True))
         terms.append((array * n, shift))
         if mirrored and any(offset):
             terms.append((array * n - shift, -shift))
-    starts, shifts = np.array(terms, dtype=np.int64).reshape(-1, 2).T
-    return np.ascontiguousarray(starts), np.ascontiguousarray(shifts)
+    starts, shifts = np.ascontiguousarray(np.array(terms, dtype=np.int64).reshape(-1, 2).T)
+    return starts, shifts
 
 
 def checked_offsets(

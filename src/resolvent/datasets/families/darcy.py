@@ -9,14 +9,7 @@ from typing import ClassVar, Final, Literal, final
 
 import numpy as np
 
-from ...operators.stencil import Stencil
-from ..diffusion import (
-    cell_transmissibilities,
-    check_coefficient,
-    check_field,
-    manufactured_diffusion,
-    vertex_transmissibilities,
-)
+from ..diffusion import check_coefficient, check_field, dirichlet_diffusion, manufactured_diffusion
 from ..family import FieldSpec, Inputs, LinearFamily, System
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
 from ..structural_checks import Check, structural_checks
@@ -105,10 +98,6 @@ class _Darcy(LinearFamily, abc.ABC):
         if "a" not in inputs:
             raise ValueError(f"{self.name} needs the coefficient 'a' among its inputs, got {sorted(inputs)}")
         a = check_coefficient(inputs["a"], self.shape)
-        if self.grid == "cell":
-            faces = cell_transmissibilities(a, self.h, self.dim)
-        else:
-            faces = vertex_transmissibilities(a, self.h, self.dim)
         if "f" in inputs:
             f = check_field(inputs["f"], self.shape, "f")
             b = f[self._inside()].ravel()
@@ -116,7 +105,7 @@ class _Darcy(LinearFamily, abc.ABC):
             b = np.ones(int(np.prod(self.unknowns)))
         else:
             raise ValueError(f"{self.name} with source='grf' needs the source 'f' among its inputs")
-        return System(Stencil.from_transmissibilities(faces), b)
+        return System(dirichlet_diffusion(a, self.h, self.grid), b)
 
     def expand(self, x: np.ndarray, inputs: Inputs) -> dict[str, np.ndarray]:
         """Return ``{"u": field}``, the zero boundary nodes of a vertex grid put around the unknowns."""

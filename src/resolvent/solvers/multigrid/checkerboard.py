@@ -12,7 +12,7 @@ from ..separable.couplings import Couplings, along
 from . import checkerboard_load as load
 from . import checkerboard_setup as setup
 from .checkerboard_cg import DONE, RUNNING, reduced_cg
-from .checkerboard_fields import OWN_I, OWN_J, WRAP, arrange
+from .checkerboard_fields import OWN_I, OWN_J, arrange
 from .checkerboard_layout import Checkerboard
 
 WEAK = 0.25
@@ -58,14 +58,17 @@ def plan(
 class Network:
     """The conductances of one level, parted by the parity of k; see `checkerboard_setup`."""
 
-    def __init__(self, level: Checkerboard, dtype: Any) -> None:
+    def __init__(self, level: Checkerboard) -> None:
         ni, nj, _ = level.grid
         rows, width = level.rows, level.width
-        self.d, self.s = np.zeros((2, rows, width), dtype), np.zeros((2, rows, width), dtype)
-        self.tk = np.zeros((2, rows, width), dtype)
-        self.tj = np.zeros((2, ni * (nj + 1), width), dtype)
-        self.ti = np.zeros((2, (ni + 1) * nj if ni > 1 else 0, width), dtype)
-        self.shift = np.zeros((2, 0, width), dtype)
+        self.d, self.s, self.tk = (np.zeros((2, rows, width)) for _ in range(3))
+        self.tj = np.zeros((2, ni * (nj + 1), width))
+        self.ti = np.zeros((2, (ni + 1) * nj if ni > 1 else 0, width))
+        self.shift = np.zeros((2, 0, width))
+
+    def flat(self) -> tuple[Array, ...]:
+        """Return diagonal, its inverse roots, faces along k, j, i and shift as flat arrays."""
+        return tuple(a.reshape(-1) for a in (self.d, self.s, self.tk, self.tj, self.ti, self.shift))
 
     def ground(self) -> None:
         """Make room for a shift, set to zero."""
@@ -105,110 +108,90 @@ class CheckerboardHierarchy:
         self.levels = plan(grid, members, periodic, strengths)
         self.members, self.reduced, self.sweeps = members, reduced, sweeps
         self.fields = arrange(self.levels, reduced=reduced)
-        self.constants = np.zeros(self.fields.total_constants, dtype=precision)
+        self._fine = np.zeros(self.fields.total_constants)
+        self.constants = self._fine if precision == np.float64 else np.zeros(self._fine.size, precision)
         self.work = np.zeros(self.fields.total_work, dtype=precision)
         finest = self.levels[0]
-        self._at_fine = arrange(self.levels[:1], reduced=True).at[0]
-        wrap = finest.rows * members * int(finest.periodic[2])
-        self._fine = np.zeros(int(self._at_fine[WRAP]) + wrap if reduced else 0)
         self._root = np.zeros(finest.size if reduced else 0, dtype=precision)
-        self.networks = [
-            Network(level, precision if number else np.float64) for number, level in enumerate(self.levels)
-        ]
+        self.networks = [Network(level) for level in self.levels]
+        self._row = np.zeros((max(finest.grid) + 4) * members)
         self._vectors = np.zeros((5 if reduced else 0, finest.size))
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that are kept."""
         networks = sum(a.nbytes for n in self.networks for a in (n.d, n.s, n.tk, n.tj, n.ti, n.shift))
-        arrays = (self.constants, self.work, self._fine, self._root, self._vectors)
+        arrays = [self._fine, self.work, self._root, self._vectors]
+        if self.constants is not self._fine:
+            arrays.append(self.constants)
         return networks + sum(a.nbytes for a in arrays)
 
     def refill(self) -> None:
         """Make all levels anew from the network of the finest."""
-        fields, c, none = self.fields, self.constants, self.constants[:0]
+        fields, c = self.fields, self._fine
         for number, (level, here) in enumerate(zip(self.levels, self.networks, strict=True)):
-            nj, nk = level.grid[1:]
+            (ni, nj, nk), B, width = level.grid, self.members, level.width
             at, sizes = fields.at[number], fields.sizes[number]
-            faces = (here.tk, here.tj, here.ti)
+            d, s, tk, tj, ti, shift = here.flat()
             if number:
-                setup.diagonal_of_network(*faces, here.shift, nj, nk, self.members, here.d)
-            setup.inverse_root(here.d, here.s)
+                setup.diagonal_of_network(tk, tj, ti, shift, ni, nj, nk, B, width, d)
+            setup.inverse_root(d, s)
+            setup.couple(tk, tj, ti, s, nj, c, at, sizes, fields.rows)
             if number == 0 and self.reduced:
-                setup.couple(*faces, here.s, nj, self._fine, self._at_fine, sizes, fields.rows, c, at)
-                setup.store_roots(here.s, self._root, sizes, fields.rows)
+                setup.store_roots(s, self._root, sizes, fields.rows)
             else:
-                setup.couple(*faces, here.s, nj, c, at, sizes, fields.rows, none, at)
-                setup.store_scales(here.s, c, at, sizes, fields.rows)
+                setup.store_scales(s, c, at, sizes, fields.rows)
             if number + 1 < len(self.levels):
                 self._coarsen(number)
+        if self.constants is not self._fine:
+            np.copyto(self.constants, self._fine, casting="same_kind")
 
     def _coarsen(self, number: int) -> None:
         """Make the weights of interpolation to a level, and the network of the next coarser one."""
         level, here, coarse = self.levels[number], self.networks[number], self.networks[number + 1]
-        at, sizes, c = self.fields.at[number], self.fields.sizes[number], self.constants
-        (ni, nj, nk), (nci, ncj, nck), B = level.grid, level.coarse, self.members
-        dtype = c.dtype
-        row = np.empty(max(level.width, (nck + 2) * B), dtype)
-        setup.weights_along_k(here.tk, here.s, level.periodic[2], c, at, sizes, self.fields.rows, row[: level.width])
-        tk, tj, ti, shift = (
-            np.empty((parts.shape[1], count * B), dtype)
-            for parts, count in ((here.tk, nck + 1), (here.tj, nck), (here.ti, nck), (here.shift, nck))
-        )
+        at, sizes, c, row = self.fields.at[number], self.fields.sizes[number], self._fine, self._row
+        (ni, nj, nk), (nci, ncj, nck), B, width = level.grid, level.coarse, self.members, level.width
+        _, s, tk, tj, ti, shift = here.flat()
+        along_i, along_j, along_k = level.periodic
+        rows_k, rows_j, rows_i = ni * nj, ni * (nj + 1), (ni + 1) * nj if ni > 1 else 0
+        rows_shift = here.shift.shape[1]
+        setup.weights_along_k(tk, s, along_k, c, at, sizes, self.fields.rows, row)
+        inner = nck * B
+        new = [np.empty(rows * inner) for rows in (rows_j, rows_i, rows_shift)]
+        faces = np.empty(rows_k * (inner + B))
         if level.coarsened[2]:
-            setup.coarsen_along_k(here.tk, B, nk, level.periodic[2], row[: (nck + 2) * B], tk)
-            for fine, target in ((here.tj, tj), (here.ti, ti), (here.shift, shift)):
-                setup.add_pairs_along_k(fine, B, nk, target)
+            setup.coarsen_along_k(tk, rows_k, B, nk, width, along_k, row, faces)
+            for fine, target, rows in zip((tj, ti, shift), new, (rows_j, rows_i, rows_shift), strict=True):
+                setup.add_pairs_along_k(fine, rows, B, nk, width, target)
         else:
-            for fine, target in ((here.tk, tk), (here.tj, tj), (here.ti, ti), (here.shift, shift)):
-                setup.join(fine, B, target)
-        weights = c[at[OWN_J] : at[OWN_J] + level.rows * nck * B].reshape(ni, nj, nck * B)
+            setup.join(tk, rows_k, nk + 1, B, width, faces)
+            for fine, target, rows in zip((tj, ti, shift), new, (rows_j, rows_i, rows_shift), strict=True):
+                setup.join(fine, rows, nk, B, width, target)
+        tk, (tj, ti, shift) = faces, new
         if level.coarsened[1]:
-            faces = tj.reshape(ni, nj + 1, nck * B)
-            setup.weights_leading(faces, level.periodic[1], weights)
-            tj = self._series(faces, level.periodic[1], ncj)
-            tk, ti, shift = self._pairs(tk, ni, ncj), self._pairs(ti, ni + 1, ncj), self._pairs(shift, ni, ncj)
+            setup.weights_leading(tj, ni, nj, inner, along_j, c, at[OWN_J])
+            tj = _series(tj, ni, nj, inner, along_j)
+            tk, ti = _pairs(tk, ni, nj, inner + B), _pairs(ti, ni + 1, nj, inner)
+            shift = _pairs(shift, ni, nj, inner)
         else:
-            weights[...] = 1
-        if ni > 1:
-            weights = c[at[OWN_I] : at[OWN_I] + ni * ncj * nck * B].reshape(1, ni, ncj * nck * B)
-            if level.coarsened[0]:
-                faces = ti.reshape(1, ni + 1, ncj * nck * B)
-                setup.weights_leading(faces, level.periodic[0], weights)
-                ti = self._series(faces, level.periodic[0], nci).reshape((nci + 1) * ncj, nck * B)
-                tk, tj = self._planes(tk, ni, nci, ncj), self._planes(tj, ni, nci, ncj + 1)
-                shift = self._planes(shift, ni, nci, ncj)
-            else:
-                weights[...] = 1
+            c[at[OWN_J] : at[OWN_J] + rows_k * inner] = 1.0
+        if level.coarsened[0] and ni > 1:
+            setup.weights_leading(ti, 1, ni, ncj * inner, along_i, c, at[OWN_I])
+            ti = _series(ti, 1, ni, ncj * inner, along_i)
+            tk, tj = _pairs(tk, 1, ni, ncj * (inner + B)), _pairs(tj, 1, ni, (ncj + 1) * inner)
+            shift = _pairs(shift, 1, ni, ncj * inner)
+        elif ni > 1:
+            c[at[OWN_I] : at[OWN_I] + ni * ncj * inner] = 1.0
         if ni > 1 and nci == 1:  # a single plane: its walls ground it
-            walls = ti.reshape(2, ncj, nck * B).sum(axis=0)
-            shift, ti = (walls + shift if shift.shape[0] else walls), ti[:0]
-        if shift.shape[0] and not coarse.shift.shape[1]:
+            walls = ti.reshape(2, -1).sum(axis=0)
+            shift, ti = (walls + shift if shift.size else walls), ti[:0]
+        if shift.size and not coarse.shift.shape[1]:
             coarse.ground()
-        for natural, parted in ((tk, coarse.tk), (tj, coarse.tj), (ti, coarse.ti), (shift, coarse.shift)):
-            setup.part(natural, B, parted)
-
-    def _series(self, faces: Array, periodic: bool, coarse: int) -> Array:
-        outer, _, inner = faces.shape
-        out = np.empty((outer, coarse + 1, inner), faces.dtype)
-        setup.coarsen_leading(faces, periodic, out)
-        return out.reshape(outer * (coarse + 1), inner)
-
-    def _pairs(self, rows: Array, outer: int, coarse: int) -> Array:
-        """Add up pairs along j."""
-        if not rows.shape[0]:
-            return rows
-        out = np.empty((outer, coarse, rows.shape[1]), rows.dtype)
-        setup.add_pairs_leading(rows.reshape(outer, -1, rows.shape[1]), out)
-        return out.reshape(outer * coarse, rows.shape[1])
-
-    def _planes(self, rows: Array, fine: int, coarse: int, lines: int) -> Array:
-        """Add up pairs along i."""
-        if not rows.shape[0]:
-            return rows
-        out = np.empty((1, coarse, lines * rows.shape[1]), rows.dtype)
-        setup.add_pairs_leading(rows.reshape(1, fine, -1), out)
-        return out.reshape(coarse * lines, rows.shape[1])
+        _, _, *parted = coarse.flat()
+        rows_next = (nci * ncj, nci * (ncj + 1), coarse.ti.shape[1], coarse.shift.shape[1] if shift.size else 0)
+        points = (nck + 1, nck, nck, nck)
+        for natural, target, rows, count in zip((tk, tj, ti, shift), parted, rows_next, points, strict=True):
+            setup.part(natural, rows, count, B, coarse.tk.shape[2], target)
 
     def solve(self, r: Array, factors: Array, back: Array, x: Array, wanted: Array, maxiter: int) -> Solved:
         """Add to x what solves A e = r, by conjugate gradients.
@@ -228,7 +211,7 @@ class CheckerboardHierarchy:
         sizes, rows = fields.sizes[0], fields.rows
         red, black, x_black, p, q = self._vectors
         load.to_colours(r, factors, scale, rows, sizes, red, black)
-        load.eliminate(self._fine, self._at_fine, sizes, rows, red, black)
+        load.eliminate(self._fine, fields.at[0], sizes, rows, red, black)
         x_black[:], p[:], q[:] = 0.0, 0.0, 0.0
         state = np.where(back == 0.0, DONE, RUNNING).astype(np.int64)
         iterations, history = np.zeros(B, dtype=np.int64), np.full((maxiter + 1, B), np.nan)
@@ -240,7 +223,6 @@ class CheckerboardHierarchy:
             rows,
             fields.planes,
             self._fine,
-            self._at_fine,
             self._root,
             x_black,
             black,
@@ -253,9 +235,23 @@ class CheckerboardHierarchy:
             iterations,
             history,
         )
-        load.substitute(self._fine, self._at_fine, sizes, rows, x_black, red)
+        load.substitute(self._fine, fields.at[0], sizes, rows, x_black, red)
         load.add_colours(red, x_black, back, scale, rows, sizes, x)
         return Solved(state, iterations, history[: count + 1])
+
+
+def _series(faces: Array, outer: int, n: int, inner: int, periodic: bool) -> Array:
+    out = np.empty(outer * ((n + 1) // 2 + 1) * inner)
+    setup.coarsen_leading(faces, outer, n, inner, periodic, out)
+    return out
+
+
+def _pairs(values: Array, outer: int, n: int, inner: int) -> Array:
+    if not values.size:
+        return values
+    out = np.empty(outer * ((n + 1) // 2) * inner)
+    setup.add_pairs_leading(values, outer, n, inner, out)
+    return out
 
 
 @dataclasses.dataclass(frozen=True)

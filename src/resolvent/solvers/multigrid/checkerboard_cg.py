@@ -34,14 +34,14 @@ from .checkerboard_fields import (
     LEVEL_WIDTH,
     RHS_BLACK,
 )
-from .checkerboard_loops import add_product, add_row, add_square, compiled, subtract_row, turn_row
+from .checkerboard_loops import add_product, add_row, add_square, compiled, helper, subtract_row, turn_row
 from .checkerboard_rows import towards_black, towards_red
 
 RUNNING, DONE, INDEFINITE, NOT_FINITE = range(4)
 """States of a member."""
 
 
-@compiled
+@helper
 def spread_over_row(values, row):  # type: ignore[no-untyped-def]
     """Repeat one number a member along a row."""
     members = values.size
@@ -50,7 +50,7 @@ def spread_over_row(values, row):  # type: ignore[no-untyped-def]
             row[place * members + b] = values[b]
 
 
-@compiled
+@helper
 def sum_of_row(row, values):  # type: ignore[no-untyped-def]
     """Add up the places of a row, member by member, and clear it."""
     members = values.size
@@ -61,7 +61,7 @@ def sum_of_row(row, values):  # type: ignore[no-untyped-def]
     row[:] = 0.0
 
 
-@compiled
+@helper
 def update_and_restrict(c, f, at, sizes, rows, planes, alpha, p, q, x, r, root, norms):  # type: ignore[no-untyped-def]
     """Pass (1); adds the squares of the unscaled residual to `norms`."""
     here, size = at[0], sizes[0]
@@ -83,8 +83,8 @@ def update_and_restrict(c, f, at, sizes, rows, planes, alpha, p, q, x, r, root, 
     finish_restriction(c, f, at, sizes, planes, 0)
 
 
-@compiled
-def direct_and_multiply(f, at, sizes, rows, fine, at_fine, beta, p, q, buffer, p_dot_q):  # type: ignore[no-untyped-def]
+@helper
+def direct_and_multiply(f, at, sizes, rows, fine, beta, p, q, buffer, p_dot_q):  # type: ignore[no-untyped-def]
     """Pass (3): p = z + β p and q = S p in double precision; adds p q to `p_dot_q`."""
     here, size = at[0], sizes[0]
     width, pad, lag = size[LEVEL_WIDTH], size[LEVEL_PAD], size[LEVEL_LAG]
@@ -96,17 +96,17 @@ def direct_and_multiply(f, at, sizes, rows, fine, at_fine, beta, p, q, buffer, p
         if lag <= step < count + lag:
             row = rows[size[LEVEL_TABLE] + step - lag]
             o = pad + ((step - lag) & mask) * width
-            towards_red(fine, at_fine, size, row, p, starts(0, size, row), buffer, o)
+            towards_red(fine, here, size, row, p, starts(0, size, row), buffer, o)
         if step >= 2 * lag:
             row = rows[size[LEVEL_TABLE] + step - 2 * lag]
             o = pad + (step - 2 * lag) * width
-            towards_black(p, o, -1.0, fine, at_fine, size, row, buffer, rolling_starts(mask, size, row), q, o)
+            towards_black(p, o, -1.0, fine, here, size, row, buffer, rolling_starts(mask, size, row), q, o)
             add_product(p, o, q, o, p_dot_q, width)
 
 
 @compiled
 def reduced_cg(
-    c, f, at, sizes, rows, planes, fine, at_fine, root, x, r, p, q, wanted, maxiter, sweeps, state, iterations, history
+    c, f, at, sizes, rows, planes, fine, root, x, r, p, q, wanted, maxiter, sweeps, state, iterations, history
 ):  # type: ignore[no-untyped-def]
     """Solve S x = r for all members, from x as it is with its residual in r.
 
@@ -114,8 +114,8 @@ def reduced_cg(
     ----------
     c, at, sizes, rows, planes
         The hierarchy; see `checkerboard_fields`. The finest level is that of the reduced system.
-    fine, at_fine
-        Couplings of the finest level in double precision, with the same layout.
+    fine
+        The same as c in double precision, of which the couplings of the finest level are used.
     root : colour array
         √d of the black points, in any precision: turns scaled residuals into those of A.
     x, r, p, q : colour arrays of float64
@@ -132,7 +132,7 @@ def reduced_cg(
         Iterations.
     """
     size = sizes[0]
-    members, width, lag = size[LEVEL_MEMBERS], size[LEVEL_WIDTH], size[LEVEL_LAG]
+    members, width = size[LEVEL_MEMBERS], size[LEVEL_WIDTH]
     buffer = np.zeros(rolling_rows(size) * width + 2 * size[LEVEL_PAD], dtype=np.float64)
     small_buffer = np.zeros(rolling_rows(size) * width + 2 * size[LEVEL_PAD], dtype=c.dtype)
     place = np.zeros(width, dtype=np.float64)
@@ -167,7 +167,7 @@ def reduced_cg(
         for b in range(members):
             a[b] = rho[b] / rho_old[b] if count > 0 and state[b] == RUNNING else 0.0
         spread_over_row(a, beta)
-        direct_and_multiply(f, at, sizes, rows, fine, at_fine, beta, p, q, buffer, place)
+        direct_and_multiply(f, at, sizes, rows, fine, beta, p, q, buffer, place)
         sum_of_row(place, curvature)
         for b in range(members):
             a[b] = 0.0

@@ -44,9 +44,10 @@ from .checkerboard_loops import (
     add_fields,
     add_product,
     between,
-    clear,
     compiled,
+    fill,
     from_colour,
+    helper,
     set_two,
     share,
     to_colour,
@@ -54,7 +55,7 @@ from .checkerboard_loops import (
 from .checkerboard_rows import towards_black, towards_red
 
 
-@compiled
+@helper
 def starts(base, sizes, row):  # type: ignore[no-untyped-def]
     """Positions of the row and of its neighbours in a field that begins at `base`."""
     o, width = base + sizes[LEVEL_PAD], sizes[LEVEL_WIDTH]
@@ -67,7 +68,7 @@ def starts(base, sizes, row):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled
+@helper
 def rolling_starts(mask, sizes, row):  # type: ignore[no-untyped-def]
     """The same in a buffer of mask + 1 rows that is filled round and round."""
     pad, width = sizes[LEVEL_PAD], sizes[LEVEL_WIDTH]
@@ -80,7 +81,7 @@ def rolling_starts(mask, sizes, row):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled
+@helper
 def rolling_rows(sizes):  # type: ignore[no-untyped-def]
     """Rows of a buffer in which no row is overwritten while one that runs a lag behind needs it: a power of two."""
     count = 2
@@ -89,7 +90,7 @@ def rolling_rows(sizes):  # type: ignore[no-untyped-def]
     return count
 
 
-@compiled
+@helper
 def restrict_row(c, at, sizes, row, residual, along_k, f, target):  # type: ignore[no-untyped-def]
     """Add the restriction of a row of red residuals to the rows (i, J) that begin at `target` in f.
 
@@ -102,7 +103,7 @@ def restrict_row(c, at, sizes, row, residual, along_k, f, target):  # type: igno
         shift = (1 - 2 * row[PARITY]) * members
         set_two(c, own, at[OTHER_K] + o + shift, residual, members, members + shift, along_k, members, coarse)
     else:
-        clear(along_k, members, coarse)
+        fill(along_k, members, coarse, 0)
         places = (coarse // members + 1 - row[PARITY]) // 2
         # `from_colour` scales by the weights, which without a coarser k are √d alone.
         from_colour(residual, members, places, members, c, own, along_k, (1 + row[PARITY]) * members)
@@ -110,7 +111,7 @@ def restrict_row(c, at, sizes, row, residual, along_k, f, target):  # type: igno
     share(c, at[OWN_J] + row[ROW] * coarse, along_k, members, f, first, second, coarse)
 
 
-@compiled
+@helper
 def interpolate_row(c, at, sizes, row, f, source, along_k, out, o):  # type: ignore[no-untyped-def]
     """Write the scaled interpolation to the red points of a row from the rows (i, J) that begin at `source` in f."""
     members, width, coarse = sizes[LEVEL_MEMBERS], sizes[LEVEL_WIDTH], sizes[LEVEL_COARSE_WIDTH]
@@ -121,29 +122,29 @@ def interpolate_row(c, at, sizes, row, f, source, along_k, out, o):  # type: ign
         shifted = 2 * row[PARITY] * members
         set_two(c, at[OWN_K] + i, at[OTHER_K] + i, along_k, members, shifted, out, o, width)
     else:
-        clear(out, o, width)
+        fill(out, o, width, 0)
         places = (coarse // members + 1 - row[PARITY]) // 2
         to_colour(along_k, (1 + row[PARITY]) * members, places, members, c, at[OWN_K] + i, out, o)
 
 
-@compiled
+@helper
 def begin_restriction(f, at, sizes, level):  # type: ignore[no-untyped-def]
     """Clear where rows are restricted to: the field between in space, else the next right-hand side; return where."""
     if sizes[level, LEVEL_SPACE]:
         target, count = at[level, BETWEEN], sizes[level, LEVEL_PLANES]
     else:
         target, count = at[level + 1, NATURAL_RHS], sizes[level, LEVEL_COARSE_ROWS]
-    clear(f, target, (count + 1) * sizes[level, LEVEL_COARSE_WIDTH])
+    fill(f, target, (count + 1) * sizes[level, LEVEL_COARSE_WIDTH], 0)
     return target
 
 
-@compiled
+@helper
 def finish_restriction(c, f, at, sizes, planes, level):  # type: ignore[no-untyped-def]
     """In space, restrict along i what the rows left in the field between."""
     if not sizes[level, LEVEL_SPACE]:
         return
     coarse, target = sizes[level, LEVEL_COARSE_WIDTH], at[level + 1, NATURAL_RHS]
-    clear(f, target, (sizes[level, LEVEL_COARSE_ROWS] + 1) * coarse)
+    fill(f, target, (sizes[level, LEVEL_COARSE_ROWS] + 1) * coarse, 0)
     for p in range(sizes[level, LEVEL_PLANES]):
         entry = planes[sizes[level, LEVEL_PLANE_TABLE] + p]
         o = p * coarse
@@ -151,14 +152,14 @@ def finish_restriction(c, f, at, sizes, planes, level):  # type: ignore[no-untyp
         share(c, at[level, OWN_I] + o, f, at[level, BETWEEN] + o, f, first, second, coarse)
 
 
-@compiled
+@helper
 def begin_interpolation(c, f, at, sizes, planes, level):  # type: ignore[no-untyped-def]
     """In space, interpolate along i into the field between; return where rows are interpolated from."""
     source = at[level + 1, NATURAL]
     if not sizes[level, LEVEL_SPACE]:
         return source
     coarse, target, count = sizes[level, LEVEL_COARSE_WIDTH], at[level, BETWEEN], sizes[level, LEVEL_PLANES]
-    clear(f, target + count * coarse, coarse)  # the empty row held what was restricted to nowhere
+    fill(f, target + count * coarse, coarse, 0)  # the empty row held what was restricted to nowhere
     for p in range(count):
         entry = planes[sizes[level, LEVEL_PLANE_TABLE] + p]
         o = p * coarse
@@ -167,7 +168,7 @@ def begin_interpolation(c, f, at, sizes, planes, level):  # type: ignore[no-unty
     return target
 
 
-@compiled
+@helper
 def enter(c, f, at, sizes, rows):  # type: ignore[no-untyped-def]
     """Scale a natural right-hand side and split it into the two colours."""
     width, pad, members = sizes[LEVEL_WIDTH], sizes[LEVEL_PAD], sizes[LEVEL_MEMBERS]
@@ -182,7 +183,7 @@ def enter(c, f, at, sizes, rows):  # type: ignore[no-untyped-def]
         to_colour(f, black, points - reds, members, c, at[SCALE_BLACK] + o, f, at[RHS_BLACK] + o)
 
 
-@compiled
+@helper
 def leave(c, f, at, sizes, rows):  # type: ignore[no-untyped-def]
     """Merge the two colours into the natural solution and undo the scaling."""
     width, pad, members = sizes[LEVEL_WIDTH], sizes[LEVEL_PAD], sizes[LEVEL_MEMBERS]
@@ -197,29 +198,29 @@ def leave(c, f, at, sizes, rows):  # type: ignore[no-untyped-def]
         from_colour(f, at[BLACK] + o, points - reds, members, c, at[SCALE_BLACK] + o, f, black)
 
 
-@compiled
+@helper
 def relax_black(c, f, at, sizes, rows, source):  # type: ignore[no-untyped-def]
-    """x_b = b_b + C x_r with x_r in the field `source`."""
+    """x_b = b_b + C x_r with x_r in the field that begins at `source`."""
     width, pad, one = sizes[LEVEL_WIDTH], sizes[LEVEL_PAD], c.dtype.type(1)
     for r in range(sizes[LEVEL_ROWS]):
         row = rows[sizes[LEVEL_TABLE] + r]
         o = pad + r * width
-        start = starts(at[source], sizes, row)
+        start = starts(source, sizes, row)
         towards_black(f, at[RHS_BLACK] + o, one, c, at, sizes, row, f, start, f, at[BLACK] + o)
 
 
-@compiled
+@helper
 def relax_red(c, f, at, sizes, rows, line):  # type: ignore[no-untyped-def]
-    """x_r = b_r + Cᵀ x_b; `line` is working space for a row."""
-    width, pad = sizes[LEVEL_WIDTH], sizes[LEVEL_PAD]
+    """x_r = b_r + Cᵀ x_b; `line` is working space for a row, behind one place."""
+    width, pad, first = sizes[LEVEL_WIDTH], sizes[LEVEL_PAD], sizes[LEVEL_MEMBERS]
     for r in range(sizes[LEVEL_ROWS]):
         row = rows[sizes[LEVEL_TABLE] + r]
         o = pad + r * width
-        towards_red(c, at, sizes, row, f, starts(at[BLACK], sizes, row), line, 0)
-        add_fields(line, 0, f, at[RHS_RED] + o, f, at[RED] + o, width)
+        towards_red(c, at, sizes, row, f, starts(at[BLACK], sizes, row), line, first)
+        add_fields(line, first, f, at[RHS_RED] + o, f, at[RED] + o, width)
 
 
-@compiled
+@helper
 def down(c, f, at, sizes, rows, planes, level, sweeps):  # type: ignore[no-untyped-def]
     """Smooth from a zero guess on a level and restrict the residual to the next."""
     here, size = at[level], sizes[level]
@@ -227,10 +228,10 @@ def down(c, f, at, sizes, rows, planes, level, sweeps):  # type: ignore[no-untyp
     residual = np.zeros(width + 3 * members, dtype=c.dtype)
     along_k = np.zeros(size[LEVEL_COARSE_WIDTH] + 4 * members, dtype=c.dtype)
     enter(c, f, here, size, rows)
-    relax_black(c, f, here, size, rows, RHS_RED)
+    relax_black(c, f, here, size, rows, here[RHS_RED])
     for _ in range(sweeps - 1):
         relax_red(c, f, here, size, rows, along_k)
-        relax_black(c, f, here, size, rows, RED)
+        relax_black(c, f, here, size, rows, here[RED])
     target = begin_restriction(f, at, sizes, level)
     for r in range(size[LEVEL_ROWS]):
         row = rows[size[LEVEL_TABLE] + r]
@@ -243,27 +244,27 @@ def down(c, f, at, sizes, rows, planes, level, sweeps):  # type: ignore[no-untyp
     finish_restriction(c, f, at, sizes, planes, level)
 
 
-@compiled
+@helper
 def up(c, f, at, sizes, rows, planes, level, sweeps):  # type: ignore[no-untyped-def]
     """Correct a level by the next coarser one and smooth, in the order adjoint to `down`."""
     here, size = at[level], sizes[level]
     members, width, pad = size[LEVEL_MEMBERS], size[LEVEL_WIDTH], size[LEVEL_PAD]
     along_k = np.zeros(size[LEVEL_COARSE_WIDTH] + 4 * members, dtype=c.dtype)
-    line = np.empty(width, dtype=c.dtype)
+    line = np.empty(width + members, dtype=c.dtype)
     source = begin_interpolation(c, f, at, sizes, planes, level)
     before = RHS_RED if sweeps == 1 else RED
     for r in range(size[LEVEL_ROWS]):
         row = rows[size[LEVEL_TABLE] + r]
         o = pad + r * width
-        interpolate_row(c, here, size, row, f, source, along_k, line, 0)
-        add_fields(line, 0, f, here[before] + o, f, here[RED] + o, width)
+        interpolate_row(c, here, size, row, f, source, along_k, line, members)
+        add_fields(line, members, f, here[before] + o, f, here[RED] + o, width)
     for _ in range(sweeps):
-        relax_black(c, f, here, size, rows, RED)
+        relax_black(c, f, here, size, rows, here[RED])
         relax_red(c, f, here, size, rows, line)
     leave(c, f, here, size, rows)
 
 
-@compiled
+@helper
 def coarsest(c, f, at, sizes):  # type: ignore[no-untyped-def]
     """Solve on the coarsest level, a single cell; 0 where it is singular, which `SCALE_RED` says by a zero."""
     o = at[SCALE_RED] + sizes[LEVEL_PAD]
@@ -282,7 +283,7 @@ def visit(c, f, at, sizes, rows, planes, first, sweeps):  # type: ignore[no-unty
         up(c, f, at, sizes, rows, planes, level, sweeps)
 
 
-@compiled
+@helper
 def interpolate_black(c, f, at, sizes, rows, planes, buffer, r_dot_z):  # type: ignore[no-untyped-def]
     """z_b = b_b + C (interpolated x_r) into BLACK; adds b_b z_b to `r_dot_z`, place by place of a row."""
     here, size, one = at[0], sizes[0], c.dtype.type(1)

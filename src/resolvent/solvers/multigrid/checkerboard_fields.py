@@ -86,7 +86,7 @@ def arrange(levels: Sequence[Checkerboard], *, reduced: bool) -> Fields:
     for number, level in enumerate(levels):
         last = number == len(levels) - 1
         finest = number == 0 and reduced
-        ni, nj, nk = level.grid
+        ni, _, nk = level.grid
         coarse = level.coarse
         coarse_width = coarse[2] * level.members
         space, between = ni > 1, ni * coarse[1]

@@ -16,14 +16,14 @@ from numba.extending import intrinsic
 from .checkerboard_cycle import starts
 from .checkerboard_fields import LEVEL_MEMBERS, LEVEL_PAD, LEVEL_ROWS, LEVEL_TABLE, LEVEL_WIDTH
 from .checkerboard_layout import PARITY
-from .checkerboard_loops import add_fields, compiled
+from .checkerboard_loops import accumulate, add_fields, compiled, helper
 from .checkerboard_rows import towards_black, towards_red
 
 ROUNDING = 1e-12
 """Row sums below this part of the diagonal are rounding."""
 
 
-@compiled
+@helper
 def watch_row(centre, ck, cj, ci, space, i, points, coupling):  # type: ignore[no-untyped-def]
     """coupling = its largest so far; not-a-number stays."""
     i = uint64(i)
@@ -40,7 +40,7 @@ def watch_row(centre, ck, cj, ci, space, i, points, coupling):  # type: ignore[n
             coupling[f] = most if v <= most else v
 
 
-@compiled
+@helper
 def watch_sums(sums, o, centre, i, deficit, away, first, last, points, grounding, lack):  # type: ignore[no-untyped-def]
     """grounding = max(|sums| − rounding) of points first … last if away from walls; lack = max(−sums − deficit · d)."""
     o, i = uint64(o), uint64(i)
@@ -55,16 +55,7 @@ def watch_sums(sums, o, centre, i, deficit, away, first, last, points, grounding
             grounding[f] = v if v > most else most
 
 
-@compiled
-def accumulate(x, i, out, o, n):  # type: ignore[no-untyped-def]
-    """out += x."""
-    i, o = uint64(i), uint64(o)
-    for step in range(n):
-        f = uint64(step)
-        out[o + f] += x[i + f]
-
-
-@compiled
+@helper
 def sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, out, o):  # type: ignore[no-untyped-def]
     """out = row sums of one row of points, from o on; the entries are flat."""
     i, j, at = r // nj, r % nj, r * points
@@ -86,13 +77,13 @@ def sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, out, o):  # typ
             accumulate(ci, low * points, out, o, points)
 
 
-@compiled
+@helper
 def inner(at, n, periodic):  # type: ignore[no-untyped-def]
     """The nearest place along an axis that touches no wall."""
     return at if periodic or n == 1 else min(max(at, 1), n - 2) if n > 2 else at
 
 
-@compiled
+@helper
 def scatter(values, i, points, factor, members, out, even, odd):  # type: ignore[no-untyped-def]
     """Write factor · values, the even ones from `even` on and the odd ones from `odd` on, a place apart."""
     i, even, odd, stride = uint64(i), uint64(even), uint64(odd), uint64(members)
@@ -147,7 +138,7 @@ def load(addresses, ni, nj, points, periodic, deficit, factors, d, tk, tj, ti, s
                     if abs(sums[member, k]) <= ROUNDING * centre[k]:
                         sums[member, k] = 0.0
     coupling[:], grounding[:], lack[:] = -np.inf, -np.inf, -np.inf
-    D, K, J, I, G = d.reshape(-1), tk.reshape(-1), tj.reshape(-1), ti.reshape(-1), shift.reshape(-1)
+    D, K, J, L, G = d.reshape(-1), tk.reshape(-1), tj.reshape(-1), ti.reshape(-1), shift.reshape(-1)
     half_d, half_j, half_i = count * width, tj.shape[1] * width, ti.shape[1] * width
     for r in range(count):
         i, j, at = r // nj, r % nj, r * points
@@ -161,14 +152,14 @@ def load(addresses, ni, nj, points, periodic, deficit, factors, d, tk, tj, ti, s
             scatter(cj, at, points, -factor, members, J, above, half_j + above)
             if ni > 1:
                 above = (r + nj) * width + member
-                scatter(ci, at, points, -factor, members, I, above, half_i + above)
+                scatter(ci, at, points, -factor, members, L, above, half_i + above)
             if periodic[2]:
                 K[o] = -factor * ck[at + points - 1]
             if periodic[1] and j == 0:
                 low = (r + i) * width + member
                 scatter(cj, at + (nj - 1) * points, points, -factor, members, J, low, half_j + low)
             if ni > 1 and periodic[0] and i == 0:
-                scatter(ci, at + (ni - 1) * nj * points, points, -factor, members, I, o, half_i + o)
+                scatter(ci, at + (ni - 1) * nj * points, points, -factor, members, L, o, half_i + o)
             if grounded:
                 scatter(sums[member], at, points, factor, members, G, o, half_d + o)
             else:
@@ -197,7 +188,7 @@ def load(addresses, ni, nj, points, periodic, deficit, factors, d, tk, tj, ti, s
                 wall(ck, cj, ci, ni, nj, points, opened, i, j, k, factor * e, member, members, tk, tj, ti)
 
 
-@compiled
+@helper
 def entries_at(addresses, member, count):  # type: ignore[no-untyped-def]
     """The diagonal and couplings of a member as arrays."""
     return (
@@ -208,7 +199,7 @@ def entries_at(addresses, member, count):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled
+@helper
 def wall(ck, cj, ci, ni, nj, points, opened, i, j, k, e, member, members, tk, tj, ti):  # type: ignore[no-untyped-def]
     """Share what a cell loses through walls among these, as the faces behind it are to each other."""
     open_i, open_j, open_k = opened
@@ -293,11 +284,11 @@ def eliminate(fine, at, sizes, rows, red, black):  # type: ignore[no-untyped-def
 def substitute(fine, at, sizes, rows, black, red):  # type: ignore[no-untyped-def]
     """red += Cᵀ black: the red half of the solution."""
     pad, width = sizes[LEVEL_PAD], sizes[LEVEL_WIDTH]
-    line = np.empty(width)
+    line = np.empty(pad + width)
     for r in range(sizes[LEVEL_ROWS]):
         row, o = rows[sizes[LEVEL_TABLE] + r], pad + r * width
-        towards_red(fine, at, sizes, row, black, starts(0, sizes, row), line, 0)
-        add_fields(line, 0, red, o, red, o, width)
+        towards_red(fine, at, sizes, row, black, starts(0, sizes, row), line, pad)
+        add_fields(line, pad, red, o, red, o, width)
 
 
 @compiled

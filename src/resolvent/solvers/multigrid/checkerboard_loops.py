@@ -1,8 +1,8 @@
 """Loops over contiguous numbers: the innermost code of the fused multigrid.
 
-Each takes flat arrays and where to begin in them, since a slice costs 30 ns and most rows are done in less. Positions are
-unsigned, so that numba adds no test for negative indices and the compiler vectorises, after checking that what is
-written does not overlap with what is read.
+Each takes flat arrays and where to begin in them, since a slice costs more than many rows do. Positions are unsigned,
+so that numba adds no test for negative indices and the compiler vectorises, after checking that what is written does
+not overlap with what is read.
 """
 
 from __future__ import annotations
@@ -10,51 +10,59 @@ from __future__ import annotations
 import numba
 from numba import uint64
 
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-"""Contraction lets a product and a sum become one instruction; no other freedom is given to the compiler."""
+_options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+compiled = numba.njit(**_options)
+"""For what Python calls. Contraction lets a product and a sum become one instruction; no other freedom is given."""
+
+TINY = 1e-30
+"""Keeps 0/0 away; conductances are scaled to the order of one."""
+
+helper = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For what only compiled functions call: without the entries from Python, which take half of the compilation."""
 
 
-@compiled
-def set_two(a, i, j, x, k, l, out, o, n):  # type: ignore[no-untyped-def]
+@helper
+def set_two(a, i, j, x, k, m, out, o, n):  # type: ignore[no-untyped-def]
     """out = a x + a x, two products."""
-    i, j, k, l, o = uint64(i), uint64(j), uint64(k), uint64(l), uint64(o)
+    i, j, k, m, o = uint64(i), uint64(j), uint64(k), uint64(m), uint64(o)
     for step in range(n):
         f = uint64(step)
-        out[o + f] = a[i + f] * x[k + f] + a[j + f] * x[l + f]
+        out[o + f] = a[i + f] * x[k + f] + a[j + f] * x[m + f]
 
 
-@compiled
-def add_two(a, i, j, x, k, l, sign, out, o, n):  # type: ignore[no-untyped-def]
+@helper
+def add_two(a, i, j, x, k, m, sign, out, o, n):  # type: ignore[no-untyped-def]
     """out += sign (a x + a x)."""
-    i, j, k, l, o = uint64(i), uint64(j), uint64(k), uint64(l), uint64(o)
+    i, j, k, m, o = uint64(i), uint64(j), uint64(k), uint64(m), uint64(o)
     for step in range(n):
         f = uint64(step)
-        out[o + f] += sign * (a[i + f] * x[k + f] + a[j + f] * x[l + f])
+        out[o + f] += sign * (a[i + f] * x[k + f] + a[j + f] * x[m + f])
 
 
-@compiled
-def set_four(a, i, j, k, l, x, p, q, r, s, out, o, n):  # type: ignore[no-untyped-def]
+@helper
+def set_four(a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: ignore[no-untyped-def]
     """out = the sum of four products a x."""
-    i, j, k, l, o = uint64(i), uint64(j), uint64(k), uint64(l), uint64(o)
+    i, j, k, h, o = uint64(i), uint64(j), uint64(k), uint64(h), uint64(o)
     p, q, r, s = uint64(p), uint64(q), uint64(r), uint64(s)
     for step in range(n):
         f = uint64(step)
-        out[o + f] = (a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[l + f] * x[s + f])
+        out[o + f] = (a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f])
 
 
-@compiled
-def set_to_four(y, m, sign, a, i, j, k, l, x, p, q, r, s, out, o, n):  # type: ignore[no-untyped-def]
+@helper
+def set_to_four(y, m, sign, a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: ignore[no-untyped-def]
     """out = y + sign · the sum of four products a x."""
-    i, j, k, l, o, m = uint64(i), uint64(j), uint64(k), uint64(l), uint64(o), uint64(m)
+    i, j, k, h, o, m = uint64(i), uint64(j), uint64(k), uint64(h), uint64(o), uint64(m)
     p, q, r, s = uint64(p), uint64(q), uint64(r), uint64(s)
     for step in range(n):
         f = uint64(step)
         out[o + f] = y[m + f] + sign * (
-            (a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[l + f] * x[s + f])
+            (a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f])
         )
 
 
-@compiled
+@helper
 def add_product(x, i, y, j, out, n):  # type: ignore[no-untyped-def]
     """out += x y from the start of `out` on, in its precision."""
     i, j = uint64(i), uint64(j)
@@ -63,7 +71,7 @@ def add_product(x, i, y, j, out, n):  # type: ignore[no-untyped-def]
         out[f] += x[i + f] * y[j + f]
 
 
-@compiled
+@helper
 def add_square(weight, i, r, j, out, n):  # type: ignore[no-untyped-def]
     """out += (weight · r)² from the start of `out` on."""
     i, j = uint64(i), uint64(j)
@@ -73,7 +81,7 @@ def add_square(weight, i, r, j, out, n):  # type: ignore[no-untyped-def]
         out[f] += t * t
 
 
-@compiled
+@helper
 def add_row(alpha, p, i, x, n):  # type: ignore[no-untyped-def]
     """x += α p, both at i; α from its start on."""
     i = uint64(i)
@@ -82,7 +90,7 @@ def add_row(alpha, p, i, x, n):  # type: ignore[no-untyped-def]
         x[i + f] += alpha[f] * p[i + f]
 
 
-@compiled
+@helper
 def subtract_row(alpha, q, i, r, y, m, n):  # type: ignore[no-untyped-def]
     """r −= α q, both at i, and y = r."""
     i, m = uint64(i), uint64(m)
@@ -93,7 +101,7 @@ def subtract_row(alpha, q, i, r, y, m, n):  # type: ignore[no-untyped-def]
         y[m + f] = t
 
 
-@compiled
+@helper
 def turn_row(z, m, beta, p, i, n):  # type: ignore[no-untyped-def]
     """p = z + β p."""
     i, m = uint64(i), uint64(m)
@@ -102,7 +110,7 @@ def turn_row(z, m, beta, p, i, n):  # type: ignore[no-untyped-def]
         p[i + f] = z[m + f] + beta[f] * p[i + f]
 
 
-@compiled
+@helper
 def add_fields(x, i, y, j, out, o, n):  # type: ignore[no-untyped-def]
     """out = x + y."""
     i, j, o = uint64(i), uint64(j), uint64(o)
@@ -111,36 +119,28 @@ def add_fields(x, i, y, j, out, o, n):  # type: ignore[no-untyped-def]
         out[o + f] = x[i + f] + y[j + f]
 
 
-@compiled
-def share(w, i, h, j, target, k, l, n):  # type: ignore[no-untyped-def]
+@helper
+def share(w, i, h, j, target, k, m, n):  # type: ignore[no-untyped-def]
     """Give w h to one row of `target` and the rest of h to another."""
-    i, j, k, l = uint64(i), uint64(j), uint64(k), uint64(l)
+    i, j, k, m = uint64(i), uint64(j), uint64(k), uint64(m)
     for step in range(n):
         f = uint64(step)
         part = w[i + f] * h[j + f]
         target[k + f] += part
-        target[l + f] += h[j + f] - part
+        target[m + f] += h[j + f] - part
 
 
-@compiled
-def between(w, i, source, k, l, out, o, n):  # type: ignore[no-untyped-def]
+@helper
+def between(w, i, source, k, m, out, o, n):  # type: ignore[no-untyped-def]
     """out = w of one row of `source` and 1 − w of another."""
-    i, k, l, o = uint64(i), uint64(k), uint64(l), uint64(o)
+    i, k, m, o = uint64(i), uint64(k), uint64(m), uint64(o)
     for step in range(n):
         f = uint64(step)
-        farther = source[l + f]
+        farther = source[m + f]
         out[o + f] = farther + w[i + f] * (source[k + f] - farther)
 
 
-@compiled
-def clear(x, i, n):  # type: ignore[no-untyped-def]
-    """x = 0."""
-    i = uint64(i)
-    for step in range(n):
-        x[i + uint64(step)] = 0
-
-
-@compiled
+@helper
 def to_colour(natural, first, places, members, scale, i, colour, o):  # type: ignore[no-untyped-def]
     """colour = scale · every second point of `natural`, from position `first` on."""
     first, i, o, stride = uint64(first), uint64(i), uint64(o), uint64(2 * members)
@@ -156,7 +156,7 @@ def to_colour(natural, first, places, members, scale, i, colour, o):  # type: ig
             colour[o + f + b] = scale[i + f + b] * natural[n + b]
 
 
-@compiled
+@helper
 def from_colour(colour, o, places, members, scale, i, natural, first):  # type: ignore[no-untyped-def]
     """Every second point of `natural`, from position `first` on, = scale · colour."""
     first, i, o, stride = uint64(first), uint64(i), uint64(o), uint64(2 * members)
@@ -170,3 +170,80 @@ def from_colour(colour, o, places, members, scale, i, natural, first):  # type: 
         for member in range(members):
             b = uint64(member)
             natural[n + b] = scale[i + f + b] * colour[o + f + b]
+
+
+@helper
+def copy(x, i, out, o, n):  # type: ignore[no-untyped-def]
+    """out = x."""
+    i, o = uint64(i), uint64(o)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = x[i + f]
+
+
+@helper
+def fill(x, i, n, value):  # type: ignore[no-untyped-def]
+    """x = value."""
+    i = uint64(i)
+    for step in range(n):
+        x[i + uint64(step)] = value
+
+
+@helper
+def accumulate(x, i, out, o, n):  # type: ignore[no-untyped-def]
+    """out += x."""
+    i, o = uint64(i), uint64(o)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] += x[i + f]
+
+
+@helper
+def scaled(t, i, s, j, k, out, o, n):  # type: ignore[no-untyped-def]
+    """out = t s s, with s at two places."""
+    i, j, k, o = uint64(i), uint64(j), uint64(k), uint64(o)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = t[i + f] * s[j + f] * s[k + f]
+
+
+@helper
+def to_roots(s, i, out, o, n):  # type: ignore[no-untyped-def]
+    """out = 1/s, 0 for 0."""
+    i, o = uint64(i), uint64(o)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = 1.0 / s[i + f] if s[i + f] > 0.0 else 0.0
+
+
+@helper
+def far_conductance(face, i, half, j, out, o, n):  # type: ignore[no-untyped-def]
+    """out = conductance of a face and of half a cell, twice `half`, one behind the other; `out` may be `face`."""
+    i, j, o = uint64(i), uint64(j), uint64(o)
+    for step in range(n):
+        f = uint64(step)
+        t, h = face[i + f], 2.0 * half[j + f]
+        out[o + f] = t * (h / max(t + h, TINY))
+
+
+@helper
+def in_series(face, i, half, j, k, out, o, n):  # type: ignore[no-untyped-def]
+    """out = conductance of half a coarse cell, a face and another half, one behind the other."""
+    i, j, k, o = uint64(i), uint64(j), uint64(k), uint64(o)
+    for step in range(n):
+        f = uint64(step)
+        t, a, b = face[i + f], 2.0 * half[j + f], 2.0 * half[k + f]
+        t = t * (a / max(t + a, TINY))
+        out[o + f] = t * (b / max(t + b, TINY))
+
+
+@helper
+def split_share(near, i, far, out, own, other, n):  # type: ignore[no-untyped-def]
+    """Split what is in `own` as the conductances 2 · near and far demand: other = own · far/(2 near + far)."""
+    i, own, other = uint64(i), uint64(own), uint64(other)
+    for step in range(n):
+        f = uint64(step)
+        share = far[f] / max(2.0 * near[i + f] + far[f], TINY)
+        root = out[own + f]
+        out[other + f] = root * share
+        out[own + f] = root - root * share

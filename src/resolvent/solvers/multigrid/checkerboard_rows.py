@@ -21,10 +21,10 @@ from .checkerboard_fields import (
     WRAP,
 )
 from .checkerboard_layout import ABOVE, BELOW, LEFT, PARITY, RIGHT, ROW
-from .checkerboard_loops import add_two, compiled, set_four, set_to_four
+from .checkerboard_loops import add_two, helper, set_four, set_to_four
 
 
-@compiled
+@helper
 def towards_black(y, m, sign, c, at, sizes, row, x, start, out, o):  # type: ignore[no-untyped-def]
     """out = y + sign · Σ couplings × red neighbours for the black points of a row; y begins at m, out at o."""
     members, width = sizes[LEVEL_MEMBERS], sizes[LEVEL_WIDTH]
@@ -42,7 +42,7 @@ def towards_black(y, m, sign, c, at, sizes, row, x, start, out, o):  # type: ign
             out[o + here + b] += sign * c[wrap + b] * x[start[0] + there + b]
 
 
-@compiled
+@helper
 def towards_red(c, at, sizes, row, x, start, out, o):  # type: ignore[no-untyped-def]
     """out = Σ couplings × black neighbours for the red points of a row: the transpose."""
     members, width, pad = sizes[LEVEL_MEMBERS], sizes[LEVEL_WIDTH], sizes[LEVEL_PAD]

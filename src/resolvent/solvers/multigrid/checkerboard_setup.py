@@ -3,13 +3,14 @@
 A level is a network of conductances t between neighbouring cells, with the walls as outermost faces, and perhaps a
 grounding σ. Where a level is read, its numbers are parted by the parity of k: arrays of shape (2, rows, width) hold
 the even ones, then the odd ones, so that all loops along k are over contiguous numbers. There are n_i n_j rows of
-cells and of faces along k, n_i (n_j + 1) of faces along j and (n_i + 1) n_j of faces along i. Coarser levels are made in
-natural order and parted in the end. The mathematics is that of `network`.
+cells and of faces along k, n_i (n_j + 1) of faces along j and (n_i + 1) n_j of faces along i; all arrays are flat here.
+Coarser levels are made in natural order and parted in the end. The mathematics is that of `network`.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numba import uint64
 
 from .checkerboard_fields import (
     ABOVE_FACE,
@@ -34,229 +35,172 @@ from .checkerboard_fields import (
     WRAP,
 )
 from .checkerboard_layout import ABOVE, BELOW, LEFT, PARITY, RIGHT
-from .checkerboard_loops import compiled
+from .checkerboard_loops import (
+    TINY,
+    accumulate,
+    add_fields,
+    compiled,
+    copy,
+    far_conductance,
+    fill,
+    helper,
+    in_series,
+    scaled,
+    split_share,
+    to_roots,
+)
 
-TINY = np.float32(1e-30)
-"""Keeps 0/0 away; faces are scaled to at most one."""
-
-INFINITE = np.float32(1e30)
-"""Conductance of a piece of no length."""
+INFINITE = 1e30
+"""Conductance of a piece of no length; faces are scaled to the order of one."""
 
 
 @compiled
-def part(natural, members, parted):  # type: ignore[no-untyped-def]
+def part(natural, rows, points, members, width, parted):  # type: ignore[no-untyped-def]
     """Part the numbers of natural rows by the parity of their place."""
-    points = natural.shape[1] // members
-    for r in range(natural.shape[0]):
-        even, odd, line = parted[0, r], parted[1, r], natural[r]
-        if members == 1:
-            for k in range((points + 1) // 2):
-                even[k] = line[2 * k]
-            for k in range(points // 2):
-                odd[k] = line[2 * k + 1]
-        else:
-            for k in range((points + 1) // 2):
-                n, o = 2 * k * members, k * members
-                for b in range(members):
-                    even[o + b] = line[n + b]
-            for k in range(points // 2):
-                n, o = (2 * k + 1) * members, k * members
-                for b in range(members):
-                    odd[o + b] = line[n + b]
+    stride = uint64(2 * members)
+    for r in range(rows):
+        for half in range(2):
+            o, n = uint64((half * rows + r) * width), uint64((r * points + half) * members)
+            for place in range((points + 1 - half) // 2):
+                i, k = n + uint64(place) * stride, o + uint64(place * members)
+                for member in range(members):
+                    b = uint64(member)
+                    parted[k + b] = natural[i + b]
 
 
 @compiled
-def join(parted, members, natural):  # type: ignore[no-untyped-def]
+def join(parted, rows, points, members, width, natural):  # type: ignore[no-untyped-def]
     """Undo `part`."""
-    points = natural.shape[1] // members
-    for r in range(natural.shape[0]):
-        line = natural[r]
-        for k in range(points):
-            source, n, o = parted[k % 2, r], k * members, (k // 2) * members
-            for b in range(members):
-                line[n + b] = source[o + b]
+    stride = uint64(2 * members)
+    for r in range(rows):
+        for half in range(2):
+            o, n = uint64((half * rows + r) * width), uint64((r * points + half) * members)
+            for place in range((points + 1 - half) // 2):
+                i, k = n + uint64(place) * stride, o + uint64(place * members)
+                for member in range(members):
+                    b = uint64(member)
+                    natural[i + b] = parted[k + b]
 
 
 @compiled
-def diagonal_of_network(tk, tj, ti, shift, nj, points, members, d):  # type: ignore[no-untyped-def]
+def diagonal_of_network(tk, tj, ti, shift, ni, nj, points, members, width, d):  # type: ignore[no-untyped-def]
     """d = sum of the faces of each cell, and the shift where it has rows."""
-    width = d.shape[2]
-    for r in range(d.shape[1]):
-        i = r // nj
-        for parity in range(2):
-            out, low, high = d[parity, r], tj[parity, r + i], tj[parity, r + i + 1]
+    rows, rows_j, rows_i = ni * nj, ni * (nj + 1), (ni + 1) * nj
+    for half in range(2):
+        for r in range(rows):
+            o = (half * rows + r) * width
+            low = (half * rows_j + r + r // nj) * width
+            add_fields(tj, low, tj, low + width, d, o, width)
             # An even cell has its even face first, an odd one its odd face, and the next even one.
-            first = tk[parity, r]
-            second = tk[1 - parity, r, members * parity :]
-            for f in range(width):
-                out[f] = first[f] + low[f] + high[f]
-            for f in range(second.size):
-                out[f] += second[f]
-            if ti.shape[1] > 0:
-                below, above = ti[parity, r], ti[parity, r + nj]
-                for f in range(width):
-                    out[f] += below[f] + above[f]
-            if shift.shape[1] > 0:
-                ground = shift[parity, r]
-                for f in range(width):
-                    out[f] += ground[f]
-            if points % 2 == parity:  # the empty place, where the last wall was counted
-                for f in range(width - members, width):
-                    out[f] = 0
+            accumulate(tk, o, d, o, width)
+            other = ((1 - half) * rows + r) * width + half * members
+            accumulate(tk, other, d, o, width - half * members)
+            if ti.size > 0:
+                below = (half * rows_i + r) * width
+                accumulate(ti, below, d, o, width)
+                accumulate(ti, below + nj * width, d, o, width)
+            if shift.size > 0:
+                accumulate(shift, o, d, o, width)
+            if points % 2 == half:  # the empty place, where the last wall was counted
+                fill(d, o + width - members, members, 0.0)
 
 
 @compiled
 def inverse_root(d, s):  # type: ignore[no-untyped-def]
     """s = 1/√d, 0 where d is not positive."""
-    for parity in range(2):
-        for r in range(d.shape[1]):
-            x, y = d[parity, r], s[parity, r]
-            for f in range(x.size):
-                y[f] = 1.0 / np.sqrt(x[f]) if x[f] > 0.0 else 0.0
+    for step in range(d.size):
+        f = uint64(step)
+        s[f] = 1.0 / np.sqrt(d[f]) if d[f] > 0.0 else 0.0
 
 
 @compiled
 def store_scales(s, c, at, sizes, rows):  # type: ignore[no-untyped-def]
     """Store 1/√d by colour."""
-    pad, width = sizes[LEVEL_PAD], sizes[LEVEL_WIDTH]
-    for r in range(sizes[LEVEL_ROWS]):
+    pad, width, count = sizes[LEVEL_PAD], sizes[LEVEL_WIDTH], sizes[LEVEL_ROWS]
+    for r in range(count):
         parity = rows[sizes[LEVEL_TABLE] + r, PARITY]
         o = pad + r * width
-        red, black = (
-            c[at[SCALE_RED] + o : at[SCALE_RED] + o + width],
-            c[at[SCALE_BLACK] + o : at[SCALE_BLACK] + o + width],
-        )
-        red[:] = s[parity, r]
-        black[:] = s[1 - parity, r]
+        copy(s, (parity * count + r) * width, c, at[SCALE_RED] + o, width)
+        copy(s, ((1 - parity) * count + r) * width, c, at[SCALE_BLACK] + o, width)
 
 
 @compiled
 def store_roots(s, root, sizes, rows):  # type: ignore[no-untyped-def]
     """Store √d of the black points."""
-    pad, width = sizes[LEVEL_PAD], sizes[LEVEL_WIDTH]
-    for r in range(sizes[LEVEL_ROWS]):
-        o = pad + r * width
-        out, scale = root[o : o + width], s[1 - rows[sizes[LEVEL_TABLE] + r, PARITY], r]
-        for f in range(width):
-            out[f] = 1.0 / scale[f] if scale[f] > 0.0 else 0.0
+    pad, width, count = sizes[LEVEL_PAD], sizes[LEVEL_WIDTH], sizes[LEVEL_ROWS]
+    for r in range(count):
+        black = 1 - rows[sizes[LEVEL_TABLE] + r, PARITY]
+        to_roots(s, (black * count + r) * width, root, pad + r * width, width)
 
 
 @compiled
-def scaled(t, first, second, out):  # type: ignore[no-untyped-def]
-    """out = t · first · second."""
-    for f in range(out.size):
-        out[f] = t[f] * first[f] * second[f]
-
-
-@compiled
-def couple(tk, tj, ti, s, nj, c, at, sizes, rows, copy, at_copy):  # type: ignore[no-untyped-def]
-    """Store the scaled couplings t_pq / √(d_p d_q) of the black points in c, and again in `copy` where it has room."""
+def couple(tk, tj, ti, s, nj, c, at, sizes, rows):  # type: ignore[no-untyped-def]
+    """Store the scaled couplings t_pq / √(d_p d_q) of the black points."""
     members, pad, width = sizes[LEVEL_MEMBERS], sizes[LEVEL_PAD], sizes[LEVEL_WIDTH]
     count = sizes[LEVEL_ROWS]
-    points = sizes[LEVEL_NATURAL_WIDTH] // members
+    odd, odd_j, odd_i = count * width, (count // nj) * (nj + 1) * width, (count + nj) * width
+    last = (sizes[LEVEL_NATURAL_WIDTH] // members // 2 - 1) * members
     inner = width - members
     for r in range(count):
         row = rows[sizes[LEVEL_TABLE] + r]
-        i, black = r // nj, 1 - row[PARITY]
-        o = pad + r * width
-        even, odd, own = s[0, r], s[1, r], s[black, r]
-        west, east = c[at[WEST] + o : at[WEST] + o + width], c[at[EAST] + o : at[EAST] + o + width]
+        black = 1 - row[PARITY]
+        o, e = pad + r * width, r * width
+        own = black * odd + e
+        west, east = at[WEST] + o, at[EAST] + o
         if black:  # black k = 2 K + 1 lies between faces 2 K + 1 and 2 K + 2
-            scaled(tk[1, r], even, odd, west)
-            scaled(tk[0, r, members:], even[members:], odd[:inner], east[:inner])
+            scaled(tk, odd + e, s, e, odd + e, c, west, width)
+            scaled(tk, e + members, s, e + members, odd + e, c, east, inner)
         else:  # black k = 2 K lies between faces 2 K and 2 K + 1
-            scaled(tk[0, r, members:], odd[:inner], even[members:], west[members:])
-            scaled(tk[1, r], even, odd, east)
+            scaled(tk, e + members, s, odd + e, e + members, c, west + members, inner)
+            scaled(tk, odd + e, s, e, odd + e, c, east, width)
         if sizes[LEVEL_WRAPPED]:
-            last = (points // 2 - 1) * members
-            for b in range(members):
-                c[at[WRAP] + r * members + b] = tk[0, r, b] * even[b] * odd[last + b]
+            scaled(tk, e, s, e, odd + e + last, c, at[WRAP] + r * members, members)
         if row[LEFT] < count:
-            scaled(tj[black, r + i], own, s[black, row[LEFT]], c[at[NORTH] + o : at[NORTH] + o + width])
+            face, other = black * odd_j + e + (r // nj) * width, black * odd + row[LEFT] * width
+            scaled(tj, face, s, own, other, c, at[NORTH] + o, width)
         if row[RIGHT] < count:
-            scaled(tj[black, r + i + 1], own, s[black, row[RIGHT]], c[at[SOUTH] + o : at[SOUTH] + o + width])
+            face, other = black * odd_j + e + (r // nj + 1) * width, black * odd + row[RIGHT] * width
+            scaled(tj, face, s, own, other, c, at[SOUTH] + o, width)
         if sizes[LEVEL_SPACE]:
             if row[BELOW] < count:
-                scaled(ti[black, r], own, s[black, row[BELOW]], c[at[BELOW_FACE] + o : at[BELOW_FACE] + o + width])
+                scaled(ti, black * odd_i + e, s, own, black * odd + row[BELOW] * width, c, at[BELOW_FACE] + o, width)
             if row[ABOVE] < count:
-                scaled(ti[black, r + nj], own, s[black, row[ABOVE]], c[at[ABOVE_FACE] + o : at[ABOVE_FACE] + o + width])
-        if copy.size > 0:
-            for face in range(6 if sizes[LEVEL_SPACE] else 4):
-                source, target = at[face] + o, at_copy[face] + o
-                copy[target : target + width] = c[source : source + width]
-            if sizes[LEVEL_WRAPPED]:
-                source, target = at[WRAP] + r * members, at_copy[WRAP] + r * members
-                copy[target : target + members] = c[source : source + members]
-
-
-@compiled
-def far_conductance(face, half, out):  # type: ignore[no-untyped-def]
-    """out = conductance of `face` and of half a cell, twice `half`, one behind the other."""
-    for f in range(out.size):
-        h = np.float32(2.0) * half[f]
-        out[f] = face[f] * (h / max(face[f] + h, TINY))
-
-
-@compiled
-def shorten(face, half):  # type: ignore[no-untyped-def]
-    """The same in place."""
-    for f in range(face.size):
-        h = np.float32(2.0) * half[f]
-        face[f] = face[f] * (h / max(face[f] + h, TINY))
+                face, other = black * odd_i + e + nj * width, black * odd + row[ABOVE] * width
+                scaled(ti, face, s, own, other, c, at[ABOVE_FACE] + o, width)
 
 
 @compiled
 def weights_along_k(tk, s, periodic, c, at, sizes, rows, far):  # type: ignore[no-untyped-def]
     """Store the weights of interpolation along k to the red points, times √d; `far` is a row of working space."""
-    members, pad, width = sizes[LEVEL_MEMBERS], sizes[LEVEL_PAD], sizes[LEVEL_WIDTH]
+    members, pad, width, count = sizes[LEVEL_MEMBERS], sizes[LEVEL_PAD], sizes[LEVEL_WIDTH], sizes[LEVEL_ROWS]
     points = sizes[LEVEL_NATURAL_WIDTH] // members
     pairs = points // 2 * members
     inner = width - members
-    for r in range(sizes[LEVEL_ROWS]):
+    start = count * 0
+    for r in range(count):
         parity = rows[sizes[LEVEL_TABLE] + r, PARITY]
-        o = pad + r * width
-        own, other = c[at[OWN_K] + o : at[OWN_K] + o + width], c[at[OTHER_K] + o : at[OTHER_K] + o + width]
-        scale = s[parity, r]
-        for f in range(width):
-            own[f] = 1.0 / scale[f] if scale[f] > 0.0 else 0.0
-        other[:] = 0
+        o, even, near = pad + r * width, r * width, (count + r) * width
+        own, other = at[OWN_K] + o, at[OTHER_K] + o
+        to_roots(s, (parity * count + r) * width, c, own, width)
+        fill(c, other, width, 0.0)
         if not sizes[LEVEL_HALVED_K] or pairs == 0 or (periodic and points == 2):
             continue
-        even, near = tk[0, r], tk[1, r]
         if parity == 0:  # red k = 2 K: half a cell and face 2 K on its way to the left
-            far_conductance(even[members:], near[:inner], far[members:])
-            for b in range(members):
-                far[b] = even[b]
+            far_conductance(tk, even + members, tk, near, far, members, inner)
+            copy(tk, even, far, start, members)
             if periodic:
-                far_conductance(even[:members], near[pairs - members : pairs], far[:members])
+                far_conductance(tk, even, tk, near + pairs - members, far, start, members)
         else:  # red k = 2 K + 1: half a cell and face 2 K + 2 on its way to the right
-            far_conductance(even[members:], near[members:], far[:inner])
-            if points % 2 == 0:  # behind the last face there is no cell
-                for b in range(members):
-                    far[pairs - members + b] = even[pairs + b]
-                if periodic:
-                    far_conductance(even[pairs : pairs + members], near[:members], far[pairs - members : pairs])
-            elif points > 1:  # the last coarse cell is a single one: no half
-                for b in range(members):
-                    far[pairs - members + b] = even[pairs + b]
-        for f in range(pairs):
-            share = far[f] / max(np.float32(2.0) * near[f] + far[f], TINY)
-            root = own[f]
-            other[f] = root * share
-            own[f] = root - root * share
+            far_conductance(tk, even + members, tk, near + members, far, start, inner)
+            # Behind the last pair there is a wall, or a single cell without a half.
+            copy(tk, even + pairs, far, pairs - members, members)
+            if periodic:
+                far_conductance(tk, even + pairs, tk, near, far, pairs - members, members)
+        split_share(tk, near, far, c, own, other, pairs)
 
 
 @compiled
-def series(face, low, high, out):  # type: ignore[no-untyped-def]
-    """out = conductance of half a coarse cell, a face and another half, one behind the other."""
-    for f in range(out.size):
-        a, b = np.float32(2.0) * low[f], np.float32(2.0) * high[f]
-        t = face[f] * (a / max(face[f] + a, TINY))
-        out[f] = t * (b / max(t + b, TINY))
-
-
-@compiled
-def coarsen_along_k(tk, members, points, periodic, halves, out):  # type: ignore[no-untyped-def]
+def coarsen_along_k(tk, rows, members, points, width, periodic, halves, out):  # type: ignore[no-untyped-def]
     """Faces along k, in natural order, of the grid that is halved along k: in series.
 
     `halves` is a row of working space: the inner face of each coarse cell with one cell before and one after, without
@@ -265,89 +209,90 @@ def coarsen_along_k(tk, members, points, periodic, halves, out):  # type: ignore
     coarse = (points + 1) // 2
     pairs = points // 2 * members
     end = coarse * members
-    for r in range(out.shape[0]):
-        halves[:] = INFINITE
-        halves[members : members + pairs] = tk[1, r, :pairs]
+    start = rows * 0
+    for r in range(rows):
+        even, odd, target = r * width, (rows + r) * width, r * (end + members)
+        fill(halves, start, end + 2 * members, INFINITE)
+        copy(tk, odd, halves, members, pairs)
         if periodic:
-            halves[:members] = tk[1, r, pairs - members : pairs]
-            halves[members + pairs : 2 * members + pairs] = tk[1, r, :members]
-        even, target = tk[0, r], out[r]
-        series(even[:end], halves[:end], halves[members : members + end], target[:end])
+            copy(tk, odd + pairs - members, halves, start, members)
+            copy(tk, odd, halves, members + pairs, members)
+        in_series(tk, even, halves, start, members, out, target, end)
         # The last face: behind an even number of cells, or behind the single last one.
-        last = even[end : end + members] if points % 2 == 0 else tk[1, r, end - members : end]
         if points % 2 == 0:
-            series(last, halves[end : end + members], halves[end + members :], target[end:])
+            in_series(tk, even + end, halves, end, end + members, out, target + end, members)
         else:
-            target[end:] = last
+            copy(tk, odd + end - members, out, target + end, members)
         if periodic and coarse == 1:
-            target[:] = 0
+            fill(out, target, end + members, 0.0)
 
 
 @compiled
-def add_pairs_along_k(x, members, points, out):  # type: ignore[no-untyped-def]
+def add_pairs_along_k(x, rows, members, points, width, out):  # type: ignore[no-untyped-def]
     """Sums over the pairs of cells along k, in natural order."""
-    for r in range(out.shape[0]):
-        even, odd, target = x[0, r], x[1, r], out[r]
-        for f in range(target.size):
-            target[f] = even[f]
-        for f in range(points // 2 * members):
-            target[f] += odd[f]
+    coarse = (points + 1) // 2 * members
+    for r in range(rows):
+        copy(x, r * width, out, r * coarse, coarse)
+        accumulate(x, (rows + r) * width, out, r * coarse, points // 2 * members)
+
+
+@helper
+def half_before(t, line, low, n, inner, out, target):  # type: ignore[no-untyped-def]
+    """Put half a coarse cell, inside of which face `low` lies, in series with a row of faces, if there is one."""
+    if 0 < low < n:
+        far_conductance(out, target, t, line + low * inner, out, target, inner)
 
 
 @compiled
-def coarsen_leading(t, periodic, out):  # type: ignore[no-untyped-def]
+def coarsen_leading(t, outer, n, inner, periodic, out):  # type: ignore[no-untyped-def]
     """Faces (outer, n + 1, inner) of the grid that is halved along the middle axis: in series."""
-    outer, faces, inner = t.shape
-    n = faces - 1
     coarse = (n + 1) // 2
     for o in range(outer):
+        line = o * (n + 1) * inner
         for J in range(coarse + 1):
-            line = out[o, J]
-            line[:] = t[o, min(2 * J, n)]
+            target = (o * (coarse + 1) + J) * inner
+            copy(t, line + min(2 * J, n) * inner, out, target, inner)
             low, high = 2 * J - 1, 2 * J + 1
             if periodic:
                 low, high = low % n, high % n
-            if 0 < low < n:
-                shorten(line, t[o, low])
-            if high < n and (coarse > J or periodic):
-                shorten(line, t[o, high])
-        if periodic and coarse == 1:
-            out[o] = 0
+            half_before(t, line, low, n, inner, out, target)
+            if coarse > J or periodic:
+                half_before(t, line, high, n, inner, out, target)
+            if periodic and coarse == 1:
+                fill(out, target, inner, 0.0)
 
 
 @compiled
-def weights_leading(t, periodic, weights):  # type: ignore[no-untyped-def]
-    """Own weights (outer, n, inner) of interpolation along the middle axis."""
-    outer, faces, inner = t.shape
-    n = faces - 1
+def weights_leading(t, outer, n, inner, periodic, weights, o_weights):  # type: ignore[no-untyped-def]
+    """Own weights (outer, n, inner), from `o_weights` on, of interpolation along the middle axis."""
     for o in range(outer):
+        line = o * (n + 1) * inner
         for k in range(n):
-            w = weights[o, k]
-            J = k // 2
-            if n <= 2 * J + 1 or (periodic and n == 2):
-                w[:] = 1
+            w, pair = o_weights + (o * n + k) * inner, 2 * (k // 2)
+            if pair + 1 >= n or (periodic and n == 2):
+                fill(weights, w, inner, 1.0)
                 continue
-            near = t[o, 2 * J + 1]
-            w[:] = t[o, k] if k % 2 == 0 else t[o, k + 1]
-            behind = 2 * J - 1 if k % 2 == 0 else 2 * J + 3
+            copy(t, line + (k if k % 2 == 0 else k + 1) * inner, weights, w, inner)
+            behind = pair - 1 if k % 2 == 0 else pair + 3
             if periodic:
                 behind = behind % n
-            if 0 < behind < n:
-                shorten(w, t[o, behind])
-            for f in range(inner):
-                w[f] = np.float32(1.0) - w[f] / max(np.float32(2.0) * near[f] + w[f], TINY)
+            half_before(t, line, behind, n, inner, weights, w)
+            near = uint64(line + (pair + 1) * inner)
+            first = uint64(w)
+            for step in range(inner):
+                f = uint64(step)
+                far = weights[first + f]
+                weights[first + f] = 1.0 - far / max(2.0 * t[near + f] + far, TINY)
 
 
 @compiled
-def add_pairs_leading(x, out):  # type: ignore[no-untyped-def]
+def add_pairs_leading(x, outer, n, inner, out):  # type: ignore[no-untyped-def]
     """Sums over the pairs of cells along the middle axis."""
-    outer, n, inner = x.shape
+    coarse = (n + 1) // 2
     for o in range(outer):
-        for J in range(out.shape[1]):
-            line, first = out[o, J], x[o, 2 * J]
+        for J in range(coarse):
+            target, first = (o * coarse + J) * inner, (o * n + 2 * J) * inner
             if n > 2 * J + 1:
-                second = x[o, 2 * J + 1]
-                for f in range(inner):
-                    line[f] = first[f] + second[f]
+                add_fields(x, first, x, first + inner, out, target, inner)
             else:
-                line[:] = first
+                copy(x, first, out, target, inner)

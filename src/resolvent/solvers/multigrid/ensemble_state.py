@@ -1,4 +1,4 @@
-"""What multigrid with conjugate gradients prepares for the members of an ensemble, and how it solves for all of them."""
+"""What multigrid with conjugate gradients prepares for the members of an ensemble, and how it solves for them."""
 
 from __future__ import annotations
 
