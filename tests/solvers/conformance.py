@@ -88,6 +88,10 @@ RECIPES = {
     "AMG": AMG(),
     "AMG W": AMG(cycle="W", sweeps=2),
     "AMG aggregation": AMG("smoothed_aggregation"),
+    "AMG root node": AMG("root_node"),
+    "AMG reduction": AMG("air"),
+    "AMG reduction W": AMG("air", strength=0.2, cycle="W", sweeps=2),
+    "AMG interpolation kept": AMG(strength=0.3, reuse="interpolation"),
     "IC": IC(),
     "IC with fill": IC(drop_tol=1e-2, fill=5),
     "ILU0": ILU0(),
@@ -107,7 +111,13 @@ RECIPES = {
 NEEDS_SELF_ADJOINT = {"IC", "IC with fill"}
 """Recipes that refuse a nonsymmetric A."""
 
-NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted"}
+REAL_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") in ("ruge_stuben", "air")}
+"""Recipes that refuse a complex A."""
+
+KEEPS_INTERPOLATION = {name for name in RECIPES if not RECIPES[name].renews}
+"""Recipes whose update is for a matrix of the same size."""
+
+NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted", "AMG reduction", "AMG reduction W"}
 """Recipes whose M is not self-adjoint even where A is: CG and MINRES refuse it."""
 
 
