@@ -3,6 +3,8 @@
 Add a line for every new method or recipe. Below them the systems that several test files share.
 """
 
+import importlib.util
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -111,8 +113,22 @@ RECIPES = {
 NEEDS_SELF_ADJOINT = {"IC", "IC with fill"}
 """Recipes that refuse a nonsymmetric A."""
 
-REAL_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") in ("ruge_stuben", "air")}
+if importlib.util.find_spec("petsc4py") is not None:
+    from resolvent.solvers.petsc import PETScAMG
+
+    RECIPES |= {
+        "PETScAMG": PETScAMG(),
+        "PETScAMG W": PETScAMG(strength=0.5, cycle="W", sweeps=2),
+        "PETScAMG gamg": PETScAMG("gamg"),
+        "PETScAMG gamg W": PETScAMG("gamg", strength=0.01, cycle="W", sweeps=2),
+        "PETScAMG interpolation kept": PETScAMG("gamg", reuse="interpolation"),
+    }
+
+REAL_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") in ("ruge_stuben", "air", "boomeramg")}
 """Recipes that refuse a complex A."""
+
+HERMITIAN_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") == "gamg"}
+"""Recipes that refuse a complex A that is not self-adjoint."""
 
 KEEPS_INTERPOLATION = {name for name in RECIPES if not RECIPES[name].renews}
 """Recipes whose update is for a matrix of the same size."""
