@@ -211,7 +211,7 @@ class PETScCycle(LinearOperator):
             destroyed_with(self, list(self.interpolations))
         self._adjoint: Built | None = None
         probe = self._built._matmat(np.ones((A.shape[0], 1), dtype=A.dtype))
-        if not np.isfinite(probe).all():
+        if _anywhere(A, not np.isfinite(probe).all()):
             raise ValueError(f"{recipe!r} broke down, with NaN or infinity on a level: use ILU or a direct solver")
 
     def _build(self, A: LinearOperator, interpolations: tuple[Any, ...], props: Props | None = None) -> Built:
@@ -251,7 +251,11 @@ def _check_entries(A: LinearOperator, recipe: PETScAMG) -> None:
     if A.dtype.kind == "c" and recipe.method == "boomeramg":
         raise StructureError(f"BoomerAMG is for real matrices, but {A!r} is complex: use smoothed_aggregation of AMG")
     if isinstance(A, PETScMatrix):
-        host_diagonal(A, "PETScAMG")
+        diagonal = A.diagonal()
+        if _anywhere(A, not (np.isfinite(diagonal) & (diagonal != 0)).all()):
+            raise ValueError(
+                f"PETScAMG divides by the diagonal, but that of {A!r} holds a zero, NaN or infinity: use ILU"
+            )
         return
     matrix = host_entries(A, "PETScAMG")
     if not matrix.count_nonzero():
@@ -262,6 +266,12 @@ def _check_entries(A: LinearOperator, recipe: PETScAMG) -> None:
         raise StructureError(
             f"GAMG in real-equivalent form is for Hermitian matrices, but {A!r} is not: use smoothed_aggregation of AMG"
         )
+
+
+def _anywhere(A: LinearOperator, here: bool) -> bool:
+    """Whether something holds on any of the ranks that share A, so that all of them go on or none does."""
+    communicator = A._communicator()
+    return here if communicator is None else communicator.allreduce(int(here)) > 0
 
 
 def _checked(near_null_space: Any, n: int) -> Any:
