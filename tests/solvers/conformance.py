@@ -80,7 +80,10 @@ SOLVERS = {
     "BlockCG": BlockCG(),
     "Direct": Direct(),
 }
-ITERATIVE = {name: solver for name, solver in SOLVERS.items() if name != "Direct"}
+HAS_PETSC = importlib.util.find_spec("petsc4py") is not None
+if HAS_PETSC:
+    SOLVERS |= {f"Direct({backend})": Direct(backend=backend) for backend in ("mumps", "cholmod", "umfpack")}
+ITERATIVE = {name: solver for name, solver in SOLVERS.items() if not isinstance(solver, Direct)}
 
 RECIPES = {
     "Jacobi": Jacobi(),
@@ -113,7 +116,7 @@ RECIPES = {
 NEEDS_SELF_ADJOINT = {"IC", "IC with fill"}
 """Recipes that refuse a nonsymmetric A."""
 
-if importlib.util.find_spec("petsc4py") is not None:
+if HAS_PETSC:
     from resolvent.solvers.petsc import PETScAMG
 
     RECIPES |= {

@@ -44,8 +44,8 @@ class PETScAMG(Recipe):
     be linear over the complex numbers.
 
     Storage: operator complexity times the entries of A, less for GAMG than for BoomerAMG, and a copy of A; each
-    application costs about 6 × operator complexity products with A for a V-cycle with one sweep. Do not use it for small
-    systems, nor for strongly indefinite ones such as Helmholtz.
+    application costs about 6 × operator complexity products with A for a V-cycle with one sweep. Do not use it for
+    small systems, nor for strongly indefinite ones such as Helmholtz.
 
     Along a sequence `reuse` says what an update keeps, and `Refresh` policies of `Sequence` say when M is updated, as
     for `AMG`.

@@ -17,7 +17,11 @@ def real_form(A: LinearOperator, *, doubled: bool) -> sp.csr_array:
 
     With `doubled` each entry is a block [[Re, −Im], [Im, Re]], so that pairs of real numbers stand for complex ones.
     """
-    matrix = A.to_sparse()
+    return real_entries(A.to_sparse(), doubled=doubled)
+
+
+def real_entries(matrix: sp.csr_array, *, doubled: bool) -> sp.csr_array:
+    """Return a matrix in double precision, or with pairs of real numbers for complex ones, as `real_form` does."""
     if not doubled:
         return sp.csr_array(matrix, dtype=np.result_type(matrix.dtype, np.float64))
     data = matrix.data
