@@ -90,6 +90,12 @@ def test_the_adjoint_is_true_or_refused(rng):
             recipe(A).H @ x
     symmetric = PETScAMG()(spd(poisson(16)))
     assert np.array_equal(symmetric.H @ x, symmetric @ x)
+    before = PETScAMG("gamg")(A).H @ y
+    A.update(A=5.0 * convection(16))  # after M was built, before its adjoint is
+    assert np.array_equal(M.H @ y, before)
+    late = PETScAMG("gamg")(A)
+    A.update(A=convection(16))
+    assert np.allclose(5.0 * (late.H @ y), before, rtol=1e-12)
 
 
 def test_complex_systems_are_solved_where_that_is_linear(rng):

@@ -199,8 +199,11 @@ class PETScCycle(LinearOperator):
 
     def __init__(self, A: LinearOperator, recipe: PETScAMG, previous: PETScCycle | None = None) -> None:
         super().__init__(A.shape, A.dtype, props=recipe.claims(A), grid=A.grid)
-        self.recipe, self._A = recipe, A
-        _check_entries(A, recipe)
+        self.recipe = recipe
+        A = _with_entries(A, recipe)
+        keeps = recipe.method == "gamg" and Props.SELF_ADJOINT not in self.props and isinstance(A, Sparse)
+        # A copy, since the adjoint is built when first asked for, and A may have other values then.
+        self._entries: sp.csr_array | None = A.to_sparse().copy() if keeps else None
         kept = () if previous is None else previous.interpolations
         self.interpolations: tuple[Any, ...] = ()
         self._built = self._build(A, kept)
@@ -235,10 +238,10 @@ class PETScCycle(LinearOperator):
         self._built._matmat_into(X, out)
 
     def _rmatmat(self, X: Array) -> Array:
-        if Props.SELF_ADJOINT in self.props or not self.interpolations or isinstance(self._A, PETScMatrix):
+        if self._entries is None:
             return self._built._rmatmat(X)
         if self._adjoint is None:  # a cycle with self-adjoint sweeps and R = Pᴴ: its adjoint is that of Aᴴ with this P
-            adjoint = Sparse(sp.csr_array(self._A.to_sparse().conj().T))
+            adjoint = Sparse(sp.csr_array(self._entries.conj().T))
             self._adjoint = self._build(adjoint, self.interpolations, Props.NONE)
         return self._adjoint._matmat(X)
 
@@ -247,7 +250,8 @@ class PETScCycle(LinearOperator):
         return f"PETSc {self.recipe.method}{levels}"
 
 
-def _check_entries(A: LinearOperator, recipe: PETScAMG) -> None:
+def _with_entries(A: LinearOperator, recipe: PETScAMG) -> LinearOperator:
+    """Return A as a matrix that PETSc can build from, after a look at its entries."""
     if A.dtype.kind == "c" and recipe.method == "boomeramg":
         raise StructureError(f"BoomerAMG is for real matrices, but {A!r} is complex: use smoothed_aggregation of AMG")
     if isinstance(A, PETScMatrix):
@@ -256,7 +260,7 @@ def _check_entries(A: LinearOperator, recipe: PETScAMG) -> None:
             raise ValueError(
                 f"PETScAMG divides by the diagonal, but that of {A!r} holds a zero, NaN or infinity: use ILU"
             )
-        return
+        return A
     matrix = host_entries(A, "PETScAMG")
     if not matrix.count_nonzero():
         raise ValueError(f"PETScAMG needs a matrix to coarsen, got {A.shape[0]} x {A.shape[1]} zeros")
@@ -266,6 +270,7 @@ def _check_entries(A: LinearOperator, recipe: PETScAMG) -> None:
         raise StructureError(
             f"GAMG in real-equivalent form is for Hermitian matrices, but {A!r} is not: use smoothed_aggregation of AMG"
         )
+    return Sparse(matrix, props=A.props, grid=A.grid)
 
 
 def _anywhere(A: LinearOperator, here: bool) -> bool:
