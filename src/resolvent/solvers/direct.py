@@ -36,7 +36,8 @@ class Direct(Solver):
     analysis is kept while the pattern stays; right-hand sides are solved in one block. What A claims decides: Cholesky
     for positive definite matrices, LDLᴴ for self-adjoint ones (MUMPS; half the work and memory of LU), LU for others.
     Where that fails the next one is tried, as above. Complex matrices take twice the unknowns where PETSc is real.
-    Dense operators go to LAPACK all the same.
+    Dense operators go to LAPACK all the same. These packages are as fast as the BLAS that PETSc is linked to, which on
+    Debian is the reference BLAS unless another one is installed (``libopenblas0``).
 
     Cost for a grid of n unknowns: O(n^1.5) time and O(n log n) memory in 2-D, O(n²) and O(n^4/3) in 3-D. Do not use
     it for large 3-D problems.

@@ -90,7 +90,7 @@ class PETScAMG(Recipe):
     >>> from resolvent.solvers import CG
     >>> from resolvent.solvers.petsc import PETScAMG
     >>> A = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(1000, 1000))
-    >>> [CG().solve(A, np.ones(1000), M=M).iterations < 12 for M in (PETScAMG(), PETScAMG("gamg"))]
+    >>> [CG().solve(A, np.ones(1000), M=M).iterations < 30 for M in (PETScAMG(), PETScAMG("gamg"))]
     [True, True]
     """
 
