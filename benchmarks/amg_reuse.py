@@ -7,8 +7,8 @@ Darcy systems on a path of lognormal coefficients, neighbours correlated by cos 
 one thread. Conjugate gradients with each algebraic multigrid, whose recipe builds anew, keeps its interpolation, or
 keeps all of it when the coefficient changes; and each factorisation, prepared anew or updated with its analysis kept.
 Every system is solved in all ways in turn, so that a change of the machine's speed hits all. The first system, on which
-all are set up, is left out of means and medians. Writes benchmarks/results/amg_reuse[-quick].json and .png; PETSc rows need
-petsc4py.
+all are set up, is left out of means and medians. Writes benchmarks/results/amg_reuse[-quick].json and .png; PETSc rows
+need petsc4py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import sys
 import weakref
 
 import numpy as np
@@ -282,6 +283,13 @@ def test_petsc_s_objects_go_with_the_cycle():
     del again
     gc.collect()
     assert gone() is None and P.getRefCount() == shared
+
+
+def test_without_petsc4py_the_line_that_installs_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "petsc4py", None)
+    for method in METHODS:
+        with pytest.raises(ImportError, match=r'pip install "resolvent\[petsc\]"'):
+            PETScAMG(method)(spd(poisson(4)))
 
 
 def test_both_recipes_share_their_words():
