@@ -61,6 +61,20 @@ def test_krylov_runs_in_a_tiny_form(tmp_path):
     assert report["cycle"]["ratio"] > 0.0
 
 
+def test_amg_reuse_runs_in_a_tiny_form(tmp_path):
+    load("amg_reuse").main(["--quick", "--systems", "3", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "amg_reuse-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "amg_reuse-quick.png").stat().st_size > 10_000
+    rows = report["rows"]
+    assert {row["grid"] for row in rows} == {"32^2", "10^3"}
+    assert {row["kept"] for row in rows} == {"nothing", "interpolation", "hierarchy", "analysis"}
+    assert not [row for row in rows if row["missed"] or row["untrue"]]
+    assert all(len(row["each"]["iterations"]) == 3 for row in rows)
+    assert all(row["iterations"] == 1.0 for row in rows if row["method"].startswith("Direct"))
+    more = next(c for c in report["checks"] if "most iterations more" in c["name"])
+    assert more["met"], more
+
+
 def test_the_published_matrix_is_the_laplacian_of_a_times_u():
     streams = load("_streams")
     rng = np.random.default_rng(0)

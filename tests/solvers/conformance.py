@@ -3,6 +3,8 @@
 Add a line for every new method or recipe. Below them the systems that several test files share.
 """
 
+import importlib.util
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -78,7 +80,10 @@ SOLVERS = {
     "BlockCG": BlockCG(),
     "Direct": Direct(),
 }
-ITERATIVE = {name: solver for name, solver in SOLVERS.items() if name != "Direct"}
+HAS_PETSC = importlib.util.find_spec("petsc4py") is not None
+if HAS_PETSC:
+    SOLVERS |= {f"Direct({backend})": Direct(backend=backend) for backend in ("mumps", "cholmod", "umfpack")}
+ITERATIVE = {name: solver for name, solver in SOLVERS.items() if not isinstance(solver, Direct)}
 
 RECIPES = {
     "Jacobi": Jacobi(),
@@ -88,6 +93,10 @@ RECIPES = {
     "AMG": AMG(),
     "AMG W": AMG(cycle="W", sweeps=2),
     "AMG aggregation": AMG("smoothed_aggregation"),
+    "AMG root node": AMG("root_node"),
+    "AMG reduction": AMG("air"),
+    "AMG reduction W": AMG("air", strength=0.2, cycle="W", sweeps=2),
+    "AMG interpolation kept": AMG(strength=0.3, reuse="interpolation"),
     "IC": IC(),
     "IC with fill": IC(drop_tol=1e-2, fill=5),
     "ILU0": ILU0(),
@@ -107,7 +116,27 @@ RECIPES = {
 NEEDS_SELF_ADJOINT = {"IC", "IC with fill"}
 """Recipes that refuse a nonsymmetric A."""
 
-NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted"}
+if HAS_PETSC:
+    from resolvent.solvers.petsc import PETScAMG
+
+    RECIPES |= {
+        "PETScAMG": PETScAMG(),
+        "PETScAMG W": PETScAMG(strength=0.5, cycle="W", sweeps=2),
+        "PETScAMG gamg": PETScAMG("gamg"),
+        "PETScAMG gamg W": PETScAMG("gamg", strength=0.01, cycle="W", sweeps=2),
+        "PETScAMG interpolation kept": PETScAMG("gamg", reuse="interpolation"),
+    }
+
+REAL_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") in ("ruge_stuben", "air", "boomeramg")}
+"""Recipes that refuse a complex A."""
+
+HERMITIAN_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") == "gamg"}
+"""Recipes that refuse a complex A that is not self-adjoint."""
+
+KEEPS_INTERPOLATION = {name for name in RECIPES if not RECIPES[name].renews}
+"""Recipes whose update is for a matrix of the same size."""
+
+NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted", "AMG reduction", "AMG reduction W"}
 """Recipes whose M is not self-adjoint even where A is: CG and MINRES refuse it."""
 
 

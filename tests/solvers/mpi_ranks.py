@@ -27,7 +27,7 @@ from resolvent.solvers import (
     Jacobi,
 )
 from resolvent.solvers._mpi import MPIVectors
-from resolvent.solvers.petsc import PETScKSP, PETScPC, RecipePC, SolverKSP
+from resolvent.solvers.petsc import PETScAMG, PETScKSP, PETScPC, RecipePC, SolverKSP
 from resolvent.solvers.preconditioners.local_blocks import LocalBlocks
 from resolvent.solvers.vectors import NumpyVectors
 
@@ -87,6 +87,26 @@ compare("CG complex", CG(), POISSON, SPD, Jacobi(), rhs=b + 1j * b[::-1])
 compare("CG columns", CG(), POISSON, SPD, Jacobi(), rhs=np.stack((b, b[::-1], 0.0 * b), axis=1))
 compare("GMRES columns", GMRES(), WIND, Props.NONE, rhs=np.stack((b, b[::-1]), axis=1))
 compare("CG hypre", CG(), POISSON, SPD, PETScPC({"pc_type": "hypre"}))
+compare("CG PETScAMG", CG(), POISSON, SPD, PETScAMG())
+compare("CG PETScAMG gamg", CG(), POISSON, SPD, PETScAMG("gamg"))
+keeps = PETScAMG("gamg", reuse="interpolation")
+A = distribute(POISSON[here], props=SPD)
+coarsened = keeps(A)
+scaled = distribute(3.0 * POISSON[here], props=SPD)
+compare("CG PETScAMG kept", CG(), POISSON, SPD, keeps.update(coarsened, A), alone=keeps(Sparse(POISSON, props=SPD)))
+facts["kept interpolation"] = comm.allgather(
+    float(abs(3.0 * (keeps.update(coarsened, scaled) @ b[here]) - coarsened @ b[here]).max())
+)
+facts["claims over ranks"] = comm.allgather(str(coarsened.props))
+spoiled = POISSON[here].copy()
+if comm.rank == 0:
+    spoiled.data[:] = 0.0
+try:
+    keeps(distribute(spoiled, props=SPD))
+    fault = "none"
+except ValueError as error:
+    fault = str(error)
+facts["zeros on rank 0"] = comm.allgather(fault)
 
 # Ends other than convergence -----------------------------------------------------------------------------------------
 compare("CG indefinite", CG(), INDEFINITE, Props.NONE)

@@ -20,6 +20,7 @@ METHODS = ("CG", "FlexibleCG", "MINRES", "GMRES", "FGMRES", "BiCGStab", "PETSc c
 NAMES = [f"{method} {M}" for method in METHODS for M in ("none", "Jacobi", "Chebyshev")]
 NAMES += ["MINRES indefinite", "CG complex", "CG columns", "GMRES columns", "CG hypre", "CG blocks"]
 NAMES += ["PETSc cg hypre", "PETSc mumps", "PETSc cg complex", "PETSc cg blocks"]
+NAMES += ["CG PETScAMG", "CG PETScAMG gamg", "CG PETScAMG kept"]
 
 
 @pytest.fixture(scope="module", params=[2, 4], ids=lambda n: f"{n} ranks")
@@ -70,6 +71,14 @@ def test_what_one_rank_alone_knows_reaches_all(found):
     assert facts["callback of one rank"] == 4
     # The rank at fault raises its own error, the others that it failed.
     assert facts["b of another length on rank 0"] == ["ValueError"] + ["RuntimeError"] * (ranks - 1)
+
+
+def test_multigrid_over_ranks(found):
+    """Claims that hold there, interpolation kept on all ranks, and an error on all where one has the reason."""
+    facts, ranks = found["facts"], found["ranks"]
+    assert max(facts["kept interpolation"]) <= 1e-12
+    assert all("SELF_ADJOINT" in claims and "POSITIVE" not in claims for claims in facts["claims over ranks"])
+    assert ["holds a zero" in fault for fault in facts["zeros on rank 0"]] == [True] * ranks
 
 
 def test_what_cannot_work_is_refused(found):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..operators import Array, Dense, LinearOperator, Props, StructureError
 from ..operators.arrays import is_torch
+from ..operators.detect import entries_equal
 from .factorisations import Analysis, BandedCholesky, DenseLU, Pattern, SingularError, SparseLU
 from .factorisations.analysis import Solve
 from .factorisations.banded import WIDEST
@@ -31,6 +32,13 @@ class Direct(Solver):
     default. Where diagonal pivots fail or are not stable enough for the tolerance, the matrix is factorised again with
     partial pivoting. Dense operators go to LAPACK.
 
+    With another `backend` the factorisation is done by MUMPS, CHOLMOD or UMFPACK through PETSc, whose symbolic
+    analysis is kept while the pattern stays; right-hand sides are solved in one block. What A claims decides: Cholesky
+    for positive definite matrices, LDLᴴ for self-adjoint ones (MUMPS; half the work and memory of LU), LU for others.
+    Where that fails the next one is tried, as above. Complex matrices take twice the unknowns where PETSc is real.
+    Dense operators go to LAPACK all the same. These packages are as fast as the BLAS that PETSc is linked to, which on
+    Debian is the reference BLAS unless another one is installed (``libopenblas0``).
+
     Cost for a grid of n unknowns: O(n^1.5) time and O(n log n) memory in 2-D, O(n²) and O(n^4/3) in 3-D. Do not use
     it for large 3-D problems.
 
@@ -38,11 +46,23 @@ class Direct(Solver):
     ----------
     ordering : {"auto", "band", "symmetric", "column"}
         "band" keeps the numbering and factorises within the band, "symmetric" orders A + Aᵀ, "column" orders AᵀA
-        (COLAMD) with partial pivoting; "auto" looks at pattern and claims.
+        (COLAMD) with partial pivoting; "auto" looks at pattern and claims. The packages of PETSc have their own.
+    backend : {"scipy", "mumps", "cholmod", "umfpack"}
+        LAPACK and SuperLU, or a package of PETSc. CHOLMOD is for matrices that are self-adjoint and positive definite,
+        UMFPACK always factorises LU.
+
+    Raises
+    ------
+    ImportError
+        Without petsc4py, for a backend that needs it, when a system is prepared.
+    StructureError
+        For a package that this PETSc was built without, and for CHOLMOD with a matrix that is not self-adjoint.
 
     References
     ----------
-    Li 2005, doi:10.1145/1089014.1089017 (SuperLU); Liu 1985, doi:10.1145/214392.214398 (minimum degree).
+    Li 2005, doi:10.1145/1089014.1089017 (SuperLU); Liu 1985, doi:10.1145/214392.214398 (minimum degree); Amestoy et
+    al. 2001, doi:10.1137/S0895479899358194 (MUMPS); Chen et al. 2008, doi:10.1145/1391989.1391995 (CHOLMOD); Davis
+    2004, doi:10.1145/992200.992206 (UMFPACK).
 
     Examples
     --------
@@ -54,9 +74,14 @@ class Direct(Solver):
     """
 
     ordering: Literal["auto", "band", "symmetric", "column"] = "auto"
+    backend: Literal["scipy", "mumps", "cholmod", "umfpack"] = "scipy"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.backend not in ("scipy", "mumps", "cholmod", "umfpack"):
+            raise ValueError(f"backend must be 'scipy', 'mumps', 'cholmod' or 'umfpack', got {self.backend!r}")
+        if self.backend != "scipy" and self.ordering != "auto":
+            raise ValueError(f"ordering is for backend='scipy': {self.backend} orders by itself, got {self.ordering!r}")
         if self.ordering not in ("auto", "band", "symmetric", "column"):
             raise ValueError(f"ordering must be 'auto', 'band', 'symmetric' or 'column', got {self.ordering!r}")
 
@@ -94,12 +119,29 @@ class Direct(Solver):
                     state.fall_back()
 
     def _analyse(self, A: LinearOperator, pattern: Pattern) -> Analysis:
+        if self.backend != "scipy":
+            return self._by_petsc(A, pattern)
         definite = _definite(A)
         if self.ordering == "band" or (self.ordering == "auto" and definite and pattern.half_bandwidth() <= WIDEST):
             return BandedCholesky(pattern)
         claimed = bool(A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT))
         symmetric = self.ordering == "symmetric" or (self.ordering == "auto" and (claimed or pattern.symmetric()))
         return SparseLU(pattern, symmetric=symmetric)
+
+    def _by_petsc(self, A: LinearOperator, pattern: Pattern) -> Analysis:
+        from .factorisations.petsc_factors import PETScFactorisation, require_package
+
+        assert self.backend != "scipy"
+        require_package(self.backend)
+        self_adjoint = Props.SELF_ADJOINT in A.props
+        if self.backend == "cholmod":
+            matrix = A.to_sparse()
+            if not self_adjoint and not entries_equal(matrix, matrix.conj().T, 1e-14):
+                raise StructureError(f"CHOLMOD factorises matrices with A = Aᴴ, but {A!r} is not one: use 'mumps'")
+            return PETScFactorisation(pattern, "cholmod", "cholesky")
+        if self.backend == "umfpack" or not self_adjoint:
+            return PETScFactorisation(pattern, self.backend, "lu")
+        return PETScFactorisation(pattern, "mumps", "cholesky" if _definite(A) else "ldl")
 
 
 class Factorisation:
@@ -117,13 +159,13 @@ class Factorisation:
 
     def __init__(self, options: Direct, A: LinearOperator, previous: Factorisation | None = None) -> None:
         self._matrix = A.to_dense() if isinstance(A, Dense) else A.to_sparse()
-        self._definite = _definite(A)
+        self._claims = A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE | Props.SINGULAR)
         self._transposed = False
         self._solve: Solve | None = None
         self.failure = ""
         self.analysis: Analysis
         self.chosen: Analysis
-        if previous is not None and previous._definite == self._definite and previous.chosen.fits(self._matrix):
+        if previous is not None and previous._claims == self._claims and previous.chosen.fits(self._matrix):
             self.analysis = previous.chosen
         elif isinstance(A, Dense):
             self.analysis = DenseLU()

@@ -80,7 +80,7 @@ class Prepared:
     def _stamp_of_A(self) -> Any:
         return self.A.stamp() if self._fingerprint is None else (self.A.shape, self._fingerprint)
 
-    def update(self, A: Any = None, *, M: LinearOperator | None = None) -> None:
+    def update(self, A: Any = None, *, M: LinearOperator | None = None, anew: bool = False) -> None:
         """Prepare for new values: of the same operator after ``A.update(…)``, or of another one of the same shape.
 
         The preconditioner is updated by its recipe, a factorisation keeps its ordering where the pattern repeats.
@@ -93,6 +93,8 @@ class Prepared:
             The new values; by default those that the operator or matrix has now.
         M : operator, optional
             Preconditioner to use from now on, such as the present one, instead of one that the recipe builds.
+        anew : bool
+            Whether the recipe is to build M instead of bringing the old one up to date.
         """
         start = time.perf_counter()
         given = A if A is not None else self.A if self._given is None else self._given
@@ -102,7 +104,7 @@ class Prepared:
         # Assigned last, and together: an error on the way leaves what was prepared before.
         renewed = None
         if M is None and self.recipe is not None and self._built is not None:
-            M = renewed = rebuild(self.recipe, self._built, A)
+            M = renewed = build(self.recipe, A) if anew else rebuild(self.recipe, self._built, A)
         M = self.M if M is None else fitted(M, A)
         self.solver._check(A, M)
         self._state = self.solver._refresh(self._state, A)
@@ -134,8 +136,9 @@ class Prepared:
         A = self._stamp_of_A()
         if self.M is None:
             return A, None
-        if self.recipe is not None:  # the same recipe makes the same of the same matrix
-            return A, (self.recipe, self._built_for) if self.M is self._built else self.M.stamp()
+        if self.recipe is not None:  # the same recipe makes the same of the same matrix, if it keeps no older parts
+            same = self.M is self._built and self.recipe.renews
+            return A, (self.recipe, self._built_for) if same else self.M.stamp()
         checksum = fingerprint(self._given_M)
         return A, self.M.stamp() if checksum is None else (self.M.shape, checksum)
 

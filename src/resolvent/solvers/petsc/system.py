@@ -14,7 +14,7 @@ from ...operators.petsc_lifetime import destroyed_with, load_petsc
 from ...operators.sparse import same_pattern
 from ..monitor import Monitor
 from .link import Link
-from .matrices import assembled, real_form
+from .matrices import assembled, null_space, real_form
 from .options import in_database, unique_prefix, unused
 from .reasons import FAULTY_OPTIONS, message
 
@@ -206,21 +206,9 @@ class System:
         """Attach a null space, the constants or the columns of an array, and return it."""
         if vectors is None:
             return None
-        petsc = load_petsc()
-        constant = isinstance(vectors, str) and not self._doubled
-        basis: list[Any] = []
-        if not constant:
-            n = self.link.A.shape[0]
-            given = np.ones((n, 1)) if isinstance(vectors, str) else np.asarray(vectors).reshape(n, -1)
-            for column in given.T:
-                for factor in (1.0, 1.0j) if self._doubled else (1.0,):
-                    vector = self._own(self.b.duplicate())
-                    entries(vector, self.link.dtype)[:, 0] = factor * column
-                    for earlier in basis:
-                        vector.axpy(-vector.dot(earlier), earlier)
-                    vector.normalize()
-                    basis.append(vector)
-        space = self._own(petsc.NullSpace().create(constant=constant, vectors=basis, comm=self._comm))
+        n = self.link.A.shape[0]
+        space, made = null_space(vectors, self.b, n, doubled=self._doubled, comm=self._comm)
+        self._objects += made
         setter(space)
         return space
 

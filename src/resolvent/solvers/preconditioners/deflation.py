@@ -111,6 +111,11 @@ class Deflation(Recipe):
         A = on_host(A)
         return TwoLevel(A, self, self.smoother.update(M.S, A))
 
+    @property
+    def renews(self) -> bool:
+        """Whether the smoother's update gives what building would give."""
+        return self.smoother is None or self.smoother.renews
+
     def claims(self, A: LinearOperator) -> Props:
         """Return what M will claim: what A and the smoother claim, if the variant is a symmetric one."""
         if self.smoother is None:

@@ -29,6 +29,8 @@ class Factorised(Recipe):
     ----------
     ordering : {"auto", "band", "symmetric", "column"}
         As in `Direct`.
+    backend : {"scipy", "mumps", "cholmod", "umfpack"}
+        As in `Direct`.
 
     Raises
     ------
@@ -46,11 +48,12 @@ class Factorised(Recipe):
     """
 
     ordering: Literal["auto", "band", "symmetric", "column"] = "auto"
+    backend: Literal["scipy", "mumps", "cholmod", "umfpack"] = "scipy"
 
     def __post_init__(self) -> None:
         from ..direct import Direct
 
-        Direct(ordering=self.ordering)  # which checks it
+        Direct(ordering=self.ordering, backend=self.backend)  # which checks them
 
     def __call__(self, A: LinearOperator) -> LinearOperator:
         """Build M for A."""
@@ -73,8 +76,9 @@ class Factors(LinearOperator):
 
         super().__init__(A.shape, A.dtype, props=recipe.claims(A), grid=A.grid)
         # A copy, because building from it drops its factors, and the old operator may still be in use.
+        options = Direct(ordering=recipe.ordering, backend=recipe.backend)
         old = None if previous is None else copy.copy(previous._factors)
-        self._factors: Factorisation = Factorisation(Direct(ordering=recipe.ordering), A, previous=old)
+        self._factors: Factorisation = Factorisation(options, A, previous=old)
         if self._factors.failure:
             raise ValueError(f"Factorised cannot factorise {A!r}: {self._factors.failure}")
         self._recipe, self._A = recipe, A

@@ -51,6 +51,11 @@ class LocalBlocks(Recipe):
         """Bring M up to date by the recipe's own update."""
         return self.recipe.update(M, _block_of(A))
 
+    @property
+    def renews(self) -> bool:
+        """Whether the recipe's update gives what building would give."""
+        return self.recipe.renews
+
     def claims(self, A: LinearOperator) -> Props:
         """Return what M will claim: what the recipe claims for the block."""
         return self.recipe.claims(_block_of(A))

@@ -31,6 +31,11 @@ class Recipe(abc.ABC):
         """
         return self(A)
 
+    @property
+    def renews(self) -> bool:
+        """Whether `update` gives what building for A would: not, where it keeps parts of an older M on purpose."""
+        return True
+
     def claims(self, A: LinearOperator) -> Props:
         """Return what M will claim, without building it, so that a method can be chosen that can use it.
 

@@ -82,6 +82,11 @@ class ShiftedLaplacian(Recipe):
         """Return M for a changed A; the inner recipe reuses what it can, factors their analysis of the pattern."""
         return self._built(A, M)
 
+    @property
+    def renews(self) -> bool:
+        """Whether the inner recipe's update gives what building would give."""
+        return not isinstance(self.inner, Recipe) or self.inner.renews
+
     def claims(self, A: LinearOperator) -> Props:
         """Return what M will claim: that it is symmetric where A is, for the inner inverses that keep symmetry."""
         if isinstance(self.inner, Recipe):

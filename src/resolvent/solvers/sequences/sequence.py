@@ -109,6 +109,7 @@ class Sequence:
         self._given: Any = None
         self._stamp: Any = None
         self._built_for: Any = None
+        self._anew = True
         self._age: Age | None = None
         self._excess = 0.0
         self._kept: RecycleSpace | None = None
@@ -165,9 +166,9 @@ class Sequence:
             space = self._space(B) if allowed else None
         seconds += time.perf_counter() - begin
         failed, result = None, prepared.solve(b, x0, callback=callback, space=space)
-        if stamp != self._built_for and self._has_recipe() and _may_be_mended(result):
+        if (stamp != self._built_for or not self._anew) and self._has_recipe() and _may_be_mended(result):
             failed, age, refreshed = result, None, True
-            seconds += self._rebuild(A, stamp)
+            seconds += self._rebuild(A, stamp, anew=True)
             cold = cold or "repeated with a fresh preconditioner"
         elif result.status is Status.BREAKDOWN and space is not None:
             failed, cold = result, "broke down with the space"
@@ -197,7 +198,7 @@ class Sequence:
         self._stamp = None  # an error leaves it unknown what was prepared for
         if prepared is None:
             self._prepared = self.solver.prepare(A, self.M)
-            self._remember(operator, stamp, time.perf_counter() - begin)
+            self._remember(operator, stamp, time.perf_counter() - begin, anew=True)
             return True, time.perf_counter() - begin
         changed = stamp != last
         if not changed and A is not given:
@@ -221,20 +222,21 @@ class Sequence:
             prepared.update(A, M=M if self._has_recipe() else None)
         return False, time.perf_counter() - begin
 
-    def _rebuild(self, A: Any, stamp: Any) -> float:
+    def _rebuild(self, A: Any, stamp: Any, *, anew: bool = False) -> float:
         begin, prepared = time.perf_counter(), self._prepared
         assert prepared is not None
-        prepared.update(A)
+        prepared.update(A, anew=anew)
         seconds = time.perf_counter() - begin
-        self._remember(prepared.A, stamp, seconds)
+        self._remember(prepared.A, stamp, seconds, anew=anew)
         return seconds
 
-    def _remember(self, A: LinearOperator, stamp: Any, seconds: float) -> None:
-        """Note that M is that of A."""
+    def _remember(self, A: LinearOperator, stamp: Any, seconds: float, *, anew: bool) -> None:
+        """Note that M is that of A, and whether all of it is."""
         prepared = self._prepared
         assert prepared is not None
         self.rebuilt += 1
         self._built_for = stamp
+        self._anew = anew or not isinstance(self.M, Recipe) or self.M.renews
         self._age, self._excess = Age(0, 0, 0, seconds, 0.0, 0.0), 0.0
         if self.refresh.name == "RESCALED" and self._has_recipe():
             assert prepared.M is not None
