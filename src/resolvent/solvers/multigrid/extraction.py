@@ -1,0 +1,154 @@
+"""The network behind the entries of an operator: conductances, walls and the shift, read off its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ...operators import Array, LinearOperator, Props, StructureError
+from ..separable.couplings import Couplings, along
+from .backend import Backend, backend_for
+from .network import Network
+
+if TYPE_CHECKING:
+    from ...operators._torch import Tensor
+
+NEGLIGIBLE = 1e-12
+"""Row sums below this multiple of the diagonal are rounding (that of single precision, if larger)."""
+
+LOOSE = 1e-3
+"""Rows may fall short of diagonal dominance by this fraction of the diagonal where A claims to be definite."""
+
+
+def couplings_on_grid(A: LinearOperator) -> Couplings:
+    """Return the entries of A as fields on its grid, on the storage of A.
+
+    Raises
+    ------
+    StructureError
+        If A has no entries, no grid that its pattern shows either, or entries that do not link neighbours.
+    ValueError
+        If an entry is not finite, or the grid does not fit.
+    """
+    if A.shape[0] != A.shape[1]:
+        raise ValueError(f"geometric multigrid needs a square operator, got {A.shape[0]} x {A.shape[1]}")
+    if A.shape[0] and A._holds_torch() and hasattr(A, "tensor"):
+        from ._torch import couplings_of_tensor
+
+        if A.grid is None:
+            raise StructureError(f"geometric multigrid needs the grid of {A!r}: give it one (grid=…), or use AMG")
+        return couplings_of_tensor(cast("Tensor", A), A.grid)
+    return Couplings.of(A)
+
+
+def network_of(A: LinearOperator) -> tuple[Network, Array]:
+    """Return the network of a symmetric operator, of one member, and its diagonal as a (*grid, 1) array.
+
+    What a row sum leaves is conductance to the ground where a cell touches no wall; at a wall as much as in the next
+    cell that touches none, and the rest is conductance of the walls, shared in proportion to the opposite faces.
+
+    Raises
+    ------
+    StructureError
+        For entries that do not link neighbours, couplings of the wrong sign, rows that are not diagonally dominant, or
+        couplings that differ in the two directions.
+    ValueError
+        For entries that are not finite, and a diagonal that is not positive.
+    """
+    couplings = couplings_on_grid(A)
+    backend = backend_for(couplings.diagonal)
+    d = couplings.diagonal
+    _check_couplings(A, couplings, backend)
+    inner = [-up for up in couplings.upper]
+    across = [None if wrap is None else -wrap[0] for wrap in couplings.wrap]
+    t = [_faces(values, wrap, d, a, backend) for a, (values, wrap) in enumerate(zip(inner, across, strict=True))]
+    periodic = tuple(wrap is not None for wrap in across)
+    e = d * 1
+    for a, face in enumerate(t):
+        e -= face[along(a, slice(None, -1))]
+        e -= face[along(a, slice(1, None))]
+    e = _without_rounding(A, e, d, backend)
+    shift = _split(e, t, periodic, backend)
+    return Network(tuple(face[..., None] for face in t), shift[..., None], periodic), d[..., None]
+
+
+def _faces(values: Any, wrap: Any, d: Any, a: int, backend: Backend) -> Any:
+    """Return face conductances with zeros at walls."""
+    shape = list(d.shape)
+    shape[a] += 1
+    t = backend.zeros(shape, backend.dtype(d))
+    t[along(a, slice(1, -1))] = values
+    if wrap is not None:
+        t[along(a, slice(None, 1))] = wrap
+        t[along(a, slice(-1, None))] = wrap
+    return t
+
+
+def _check_couplings(A: LinearOperator, couplings: Couplings, backend: Backend) -> None:
+    d = couplings.diagonal
+    if backend.dtype(d).kind == "c":
+        raise StructureError(f"geometric multigrid needs real entries, but {A!r} is complex: use AMG")
+    bad = ~(d > 0.0)
+    if bool(bad.any()):
+        raise ValueError(
+            f"geometric multigrid divides by the diagonal, which must be positive, but {int(bad.sum())} of those "
+            f"of {A!r} are not, the least is {backend.number(d.min()):g}"
+        )
+    pairs = [*zip(couplings.upper, couplings.lower, strict=True), *(w for w in couplings.wrap if w is not None)]
+    for up, down in pairs:
+        wrong = (up > 0.0) | (down > 0.0)
+        if bool(wrong.any()):
+            raise StructureError(
+                f"geometric multigrid needs couplings ≤ 0 between neighbours, as those of diffusion are, but "
+                f"{int(wrong.sum())} of {A!r} are positive: use AMG or a direct solver"
+            )
+        if up is not down and bool((abs(up - down) > 1e-6 * (abs(up) + abs(down))).any()):
+            raise StructureError(
+                f"geometric multigrid needs equal couplings in both directions, but {A!r} is not "
+                "symmetric: use AMG or ILU"
+            )
+
+
+def _without_rounding(A: LinearOperator, e: Any, d: Any, backend: Backend) -> Any:
+    """Return row sums with zeros for rounding; negative ones are allowed where A claims definiteness."""
+    negligible = max(NEGLIGIBLE, 16.0 * float(np.finfo(backend.dtype(d)).eps))
+    limit = -max(LOOSE, negligible) if Props.POSITIVE_DEFINITE in A.props else -1e4 * negligible
+    short = e < limit * d
+    if bool(short.any()):
+        raise StructureError(
+            f"geometric multigrid needs a diagonal that outweighs the couplings in its row, but in {int(short.sum())} "
+            f"rows of {A!r} it falls short, by up to {-backend.number((e / d).min()):.2g} of the diagonal: use "
+            "ShiftedLaplacian for Helmholtz equations, AMG or a direct solver otherwise"
+        )
+    return backend.where(e > negligible * d, e, backend.zeros((1,), backend.dtype(d)))
+
+
+def _split(e: Any, t: list[Any], periodic: tuple[bool, ...], backend: Backend) -> Any:
+    """Write wall conductances into the faces t; return what is left of the row sums e for the shift."""
+    grid = tuple(e.shape)
+    reference = e
+    walls = [a for a, n in enumerate(grid) if not periodic[a]]
+    for a in walls:  # values of the next cell inwards; along short axes there is none
+        if grid[a] > 2:
+            reference = reference * 1
+            reference[along(a, slice(None, 1))] = reference[along(a, slice(1, 2))]
+            reference[along(a, slice(-1, None))] = reference[along(a, slice(-2, -1))]
+    shift = backend.where(reference < e, reference, e)
+    rest = e - shift
+    total, count = rest * 0.0, rest * 0.0
+    ends = [(a, low) for a in walls for low in (True, False)]
+    for a, low in ends:
+        cell = along(a, slice(None, 1) if low else slice(-1, None))
+        total[cell] += t[a][along(a, slice(1, 2) if low else slice(-2, -1))]
+        count[cell] += 1.0
+    for a, low in ends:
+        cell = along(a, slice(None, 1) if low else slice(-1, None))
+        opposite = t[a][along(a, slice(1, 2) if low else slice(-2, -1))]
+        touching, sum_of_faces = count[cell], total[cell]
+        # The opposite face of a single cell is the other wall, which is filled later in this loop.
+        opposite = opposite * 0.0 if grid[a] == 1 else opposite
+        some = sum_of_faces > 0.0
+        share = backend.where(some, opposite / backend.where(some, sum_of_faces, 1.0), 1.0 / touching)
+        t[a][along(a, slice(None, 1) if low else slice(-1, None))] = rest[cell] * share
+    return shift
