@@ -29,6 +29,7 @@ from .krylov.minres import MINRES
 from .krylov.minres_qlp import MINRESQLP
 from .krylov.qmr import QMR
 from .krylov.tfqmr import TFQMR
+from .multigrid import GeometricMultigrid, Multigrid
 from .preconditioners import (
     AMG,
     IC,
@@ -113,9 +114,11 @@ __all__ = [
     "FastPoisson",
     "Fixed",
     "FlexibleCG",
+    "GeometricMultigrid",
     "Guess",
     "Jacobi",
     "LineJacobi",
+    "Multigrid",
     "Pilot",
     "Prepared",
     "Previous",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, final
 
 import numpy as np
@@ -63,6 +64,10 @@ class TorchBackend(Backend):
     def number(self, x: Any) -> float:
         """Return a number on the host."""
         return float(x)
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """Return a context without derivatives: work arrays are overwritten, which autograd could not follow."""
+        return torch.no_grad()
 
     def powers_of_two(self, x: Any) -> Any:
         """Return the power of two next to the largest modulus of each column."""

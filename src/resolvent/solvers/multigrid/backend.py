@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import final
+from contextlib import AbstractContextManager
+from typing import Any, final
 
 import numpy as np
 
@@ -53,6 +54,10 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def number(self, x: Array) -> float:
         """Bring one number to the host: for set-up only, a device has to finish its work for it."""
+
+    @abc.abstractmethod
+    def quiet(self) -> AbstractContextManager[Any]:
+        """Return a context without warnings for overflow, and without derivatives."""
 
     @abc.abstractmethod
     def powers_of_two(self, x: Array) -> Array:
@@ -108,6 +113,10 @@ class NumpyBackend(Backend):
     def number(self, x: Array) -> float:
         """Return a number."""
         return float(x)
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """Return a context without warnings."""
+        return np.errstate(all="ignore")
 
     def powers_of_two(self, x: Array) -> Array:
         """Return the power of two next to the largest modulus of each column."""

@@ -58,6 +58,11 @@ class Levels:
         return cls(tuple(levels), tuple(transfers), backend, backend.dtype(levels[0].diagonal))
 
     @property
+    def members(self) -> int:
+        """Number of networks that the levels hold."""
+        return self.levels[0].network.members
+
+    @property
     def grid_complexity(self) -> float:
         """Unknowns on all levels over those on the finest."""
         return sum(level.cells for level in self.levels) / self.levels[0].cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any, final
 
 from ....operators import Array
@@ -81,10 +82,7 @@ class RedBlack(Smoother):
 
         b = v.b[tuple(slice(p, n, 2) for p, n in zip(parity, grid, strict=True))]
         neighbours = [v.x[part(a, step)] for a in self.level.coupled for step in (-1, 1)]
-        size = 1
-        for extent in b.shape:
-            size *= extent
-        return v.x[part(0, 0)], b, neighbours, v.spare[:size].reshape(b.shape)
+        return v.x[part(0, 0)], b, neighbours, v.spare[: math.prod(b.shape)].reshape(b.shape)
 
 
 def _parities(grid: tuple[int, ...], colour: int) -> list[tuple[int, ...]]:
