@@ -33,7 +33,7 @@ class TorchBackend(Backend):
 
     def cast(self, x: Any, dtype: np.dtype) -> Any:
         """Return x as a tensor on this device in the given dtype."""
-        return torch.as_tensor(x).to(device=self.device, dtype=torch_dtype(dtype)).contiguous()
+        return torch.as_tensor(x).to(device=self.device, dtype=torch_dtype(dtype)).resolve_conj().contiguous()
 
     def dtype(self, x: Any) -> np.dtype:
         """Return the dtype of x as numpy calls it."""

@@ -64,12 +64,13 @@ class Cycles:
         shape: Shape = "V",
         previous: Cycles | None = None,
     ) -> None:
-        self.levels, self.shape = levels, shape
+        self.levels, self.shape, self._make = levels, shape, smoother
         self.smoothers: tuple[Smoother, ...] = tuple(smoother(level) for level in levels.levels[:-1])
         shared = previous is not None and previous._fits(self)
         self._local: threading.local = previous._local if previous is not None and shared else threading.local()
         self._damping: list[Array | None] = [None] * len(levels.levels)
-        if shape == "W":
+        self._transposed: Cycles | None = None
+        if shape == "W" and levels.symmetric and levels.dtype.kind == "f":
             for depth in range(len(self.smoothers) - 1, 0, -1):
                 self._damping[depth] = self._stable_damping(depth)
 
@@ -106,7 +107,7 @@ class Cycles:
         dtype : dtype, optional
             To work in; by default that of b.
         adjoint : bool
-            Apply Mᴴ, for a symmetric operator: another order of visits for an F-cycle.
+            Visit the levels of an F-cycle in the order that belongs to the transpose of M.
         full : bool
             Full multigrid instead: b is restricted to all levels; the solution on the coarsest is interpolated to each
             finer level in turn, and improved there by one cycle. For second-order problems the algebraic error is then
@@ -126,6 +127,14 @@ class Cycles:
             out[...] = v.inner
         else:
             self.levels.backend.multiply(v.inner, scale, out)
+
+    def transposed(self) -> Cycles:
+        """Return the cycles whose M is the transpose of this one, except for the order of visits of F-cycles."""
+        if self.levels.symmetric:
+            return self
+        if self._transposed is None:
+            self._transposed = Cycles(self.levels.transposed(), self._make, self.shape)
+        return self._transposed
 
     def improve(self, b: Array, x: Array) -> None:
         """Improve x by one cycle: x + M (b − A x), with the operator of the finest level for A."""

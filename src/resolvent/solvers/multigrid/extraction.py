@@ -43,7 +43,7 @@ def couplings_on_grid(A: LinearOperator) -> Couplings:
 
 
 def network_of(A: LinearOperator) -> tuple[Network, Array]:
-    """Return the network of a symmetric operator, of one member, and its diagonal as a (*grid, 1) array.
+    """Return the network of an operator, of one member, and its diagonal as a (*grid, 1) array.
 
     What a row sum leaves is conductance to the ground where a cell touches no wall; at a wall as much as in the next
     cell that touches none, and the rest is conductance of the walls, shared in proportion to the opposite faces.
@@ -52,76 +52,92 @@ def network_of(A: LinearOperator) -> tuple[Network, Array]:
     ------
     StructureError
         For entries that do not link neighbours, couplings of the wrong sign, rows that are not diagonally dominant, or
-        couplings that differ in the two directions.
+        complex couplings that differ in the two directions.
     ValueError
         For entries that are not finite, and a diagonal that is not positive.
     """
     couplings = couplings_on_grid(A)
-    backend = backend_for(couplings.diagonal)
     d = couplings.diagonal
-    _check_couplings(A, couplings, backend)
-    inner = [-up for up in couplings.upper]
-    across = [None if wrap is None else -wrap[0] for wrap in couplings.wrap]
-    t = [_faces(values, wrap, d, a, backend) for a, (values, wrap) in enumerate(zip(inner, across, strict=True))]
-    periodic = tuple(wrap is not None for wrap in across)
-    e = d * 1
-    for a, face in enumerate(t):
-        e -= face[along(a, slice(None, -1))]
-        e -= face[along(a, slice(1, None))]
-    e = _without_rounding(A, e, d, backend)
+    backend = backend_for(d)
+    symmetric = _check_couplings(A, couplings, backend)
+    periodic = tuple(wrap is not None for wrap in couplings.wrap)
+    t, flux = [], []
+    for a in range(len(periodic)):
+        across = couplings.wrap[a] or (None, None)
+        ahead = _faces(couplings.upper[a], across[1], d, a, backend)
+        if not symmetric:
+            # The row of the cell behind a face holds what flows to it from the one before.
+            back = _faces(couplings.lower[a], across[0], d, a, backend)
+            flux.append(back - ahead)
+            ahead = backend.where(back < ahead, back, ahead)
+        t.append(ahead)
+    bare = Network(tuple(t), d * 0.0, periodic, None if symmetric else tuple(flux))
+    e = _checked_excess(A, d - bare.diagonal(), d - bare.transposed().diagonal(), d, backend)
     shift = _split(e, t, periodic, backend)
-    return Network(tuple(face[..., None] for face in t), shift[..., None], periodic), d[..., None]
+    faces = tuple(face[..., None] for face in t)
+    return Network(faces, shift[..., None], periodic, None if symmetric else tuple(w[..., None] for w in flux)), d[
+        ..., None
+    ]
 
 
 def _faces(values: Any, wrap: Any, d: Any, a: int, backend: Backend) -> Any:
-    """Return face conductances with zeros at walls."""
+    """Return entries between neighbours with the opposite sign on faces, zeros at walls."""
     shape = list(d.shape)
     shape[a] += 1
     t = backend.zeros(shape, backend.dtype(d))
-    t[along(a, slice(1, -1))] = values
+    t[along(a, slice(1, -1))] = -values
     if wrap is not None:
-        t[along(a, slice(None, 1))] = wrap
-        t[along(a, slice(-1, None))] = wrap
+        t[along(a, slice(None, 1))] = -wrap
+        t[along(a, slice(-1, None))] = -wrap
     return t
 
 
-def _check_couplings(A: LinearOperator, couplings: Couplings, backend: Backend) -> None:
+def _check_couplings(A: LinearOperator, couplings: Couplings, backend: Backend) -> bool:
+    """Return whether the couplings are symmetric; raise where they are not those of a network."""
     d = couplings.diagonal
-    if backend.dtype(d).kind == "c":
-        raise StructureError(f"geometric multigrid needs real entries, but {A!r} is complex: use AMG")
-    bad = ~(d > 0.0)
+    complex_entries = backend.dtype(d).kind == "c"
+    bad = d == 0 if complex_entries else ~(d > 0.0)
     if bool(bad.any()):
         raise ValueError(
-            f"geometric multigrid divides by the diagonal, which must be positive, but {int(bad.sum())} of those "
-            f"of {A!r} are not, the least is {backend.number(d.min()):g}"
+            f"geometric multigrid divides by the diagonal, which must {'not vanish' if complex_entries else 'be positive'}"
+            f", but {int(bad.sum())} of those of {A!r} are not, such as {complex(d[bad][0]).real:g}"
         )
-    pairs = [*zip(couplings.upper, couplings.lower, strict=True), *(w for w in couplings.wrap if w is not None)]
-    for up, down in pairs:
-        wrong = (up > 0.0) | (down > 0.0)
+    symmetric = True
+    for up, down in [
+        *zip(couplings.upper, couplings.lower, strict=True),
+        *(w for w in couplings.wrap if w is not None),
+    ]:
+        wrong = (up.real > 0.0) | (down.real > 0.0)
         if bool(wrong.any()):
             raise StructureError(
-                f"geometric multigrid needs couplings ≤ 0 between neighbours, as those of diffusion are, but "
-                f"{int(wrong.sum())} of {A!r} are positive: use AMG or a direct solver"
+                f"geometric multigrid needs couplings ≤ 0 between neighbours, as those of diffusion and upwinded "
+                f"convection are, but {int(wrong.sum())} of {A!r} are positive: use AMG, ILU or a direct solver"
             )
-        if up is not down and bool((abs(up - down) > 1e-6 * (abs(up) + abs(down))).any()):
-            raise StructureError(
-                f"geometric multigrid needs equal couplings in both directions, but {A!r} is not "
-                "symmetric: use AMG or ILU"
-            )
+        symmetric &= up is down or not bool((abs(up - down) > 1e-6 * (abs(up) + abs(down))).any())
+    if complex_entries and not symmetric:
+        raise StructureError(f"of complex operators geometric multigrid takes symmetric ones (A = Aᵀ), but not {A!r}")
+    return symmetric
 
 
-def _without_rounding(A: LinearOperator, e: Any, d: Any, backend: Backend) -> Any:
-    """Return row sums with zeros for rounding; negative ones are allowed where A claims definiteness."""
+def _checked_excess(A: LinearOperator, e: Any, of_columns: Any, d: Any, backend: Backend) -> Any:
+    """Return the row sums e with zeros for rounding.
+
+    Negative ones are allowed where A claims to be definite, and where the column sums are not negative: the column of a
+    cell holds what leaves it, its row what arrives.
+    """
     negligible = max(NEGLIGIBLE, 16.0 * float(np.finfo(backend.dtype(d)).eps))
+    if backend.dtype(d).kind == "c":  # a shift of any sign
+        return e
+    best = backend.where(of_columns > e, of_columns, e)
     limit = -max(LOOSE, negligible) if Props.POSITIVE_DEFINITE in A.props else -1e4 * negligible
-    short = e < limit * d
+    short = best < limit * d
     if bool(short.any()):
         raise StructureError(
             f"geometric multigrid needs a diagonal that outweighs the couplings in its row, but in {int(short.sum())} "
-            f"rows of {A!r} it falls short, by up to {-backend.number((e / d).min()):.2g} of the diagonal: use "
+            f"rows of {A!r} it falls short, by up to {-backend.number((best / d).min()):.2g} of the diagonal: use "
             "ShiftedLaplacian for Helmholtz equations, AMG or a direct solver otherwise"
         )
-    return backend.where(e > negligible * d, e, backend.zeros((1,), backend.dtype(d)))
+    return backend.where((e > negligible * d) | (of_columns > e), e, backend.zeros((1,), backend.dtype(d)))
 
 
 def _split(e: Any, t: list[Any], periodic: tuple[bool, ...], backend: Backend) -> Any:
@@ -134,7 +150,7 @@ def _split(e: Any, t: list[Any], periodic: tuple[bool, ...], backend: Backend) -
             reference = reference * 1
             reference[along(a, slice(None, 1))] = reference[along(a, slice(1, 2))]
             reference[along(a, slice(-1, None))] = reference[along(a, slice(-2, -1))]
-    shift = backend.where(reference < e, reference, e)
+    shift = reference if backend.dtype(e).kind == "c" else backend.where(reference < e, reference, e)
     rest = e - shift
     total, count = rest * 0.0, rest * 0.0
     ends = [(a, low) for a in walls for low in (True, False)]
@@ -148,7 +164,7 @@ def _split(e: Any, t: list[Any], periodic: tuple[bool, ...], backend: Backend) -
         touching, sum_of_faces = count[cell], total[cell]
         # The opposite face of a single cell is the other wall, which is filled later in this loop.
         opposite = opposite * 0.0 if grid[a] == 1 else opposite
-        some = sum_of_faces > 0.0
+        some = sum_of_faces != 0
         share = backend.where(some, opposite / backend.where(some, sum_of_faces, 1.0), 1.0 / touching)
         t[a][along(a, slice(None, 1) if low else slice(-1, None))] = rest[cell] * share
     return shift

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
@@ -64,8 +65,7 @@ class Hierarchy(LinearOperator):
         self.not_self_adjoint = recipe.cycle == "F"
         single = SINGLE[given.kind]
         if recipe.precision == "single" and given != single:
-            faces = tuple(backend.cast(t, single) for t in network.faces)
-            network = Network(faces, backend.cast(network.shift, single), network.periodic)
+            network = network.astype(single, backend)
             diagonal = None if diagonal is None else backend.cast(diagonal, single)
         levels = Levels.of(
             network,
@@ -76,7 +76,7 @@ class Hierarchy(LinearOperator):
         )
         make = SMOOTHERS[recipe.smoother]
         old = None if previous is None else previous.cycles
-        self.cycles: Cycles = Cycles(levels, lambda level: make(level, recipe.sweeps), recipe.cycle, old)
+        self.cycles: Cycles = Cycles(levels, functools.partial(make, sweeps=recipe.sweeps), recipe.cycle, old)
 
     @property
     def levels(self) -> int:
@@ -133,9 +133,14 @@ class Hierarchy(LinearOperator):
         if self.recipe.precision == "single" and dtype.char in "dD":
             # Residuals far below the range of single precision would be lost.
             scale, dtype = self._backend.powers_of_two(X), SINGLE[dtype.kind]
+        cycles = self.cycles.transposed() if adjoint else self.cycles
         with self._backend.quiet():
+            if adjoint and self.dtype.kind == "c":  # Mᴴ x is the conjugate of Mᵀ times that of x
+                X = self._backend.cast(X.conj(), self._backend.dtype(X))
             b, x = X.reshape(shape), out.reshape(shape)
-            self.cycles.apply(b, x, scale=scale, dtype=dtype, adjoint=adjoint, full=full)
+            cycles.apply(b, x, scale=scale, dtype=dtype, adjoint=adjoint, full=full)
+            if adjoint and self.dtype.kind == "c":
+                out[...] = out.conj()
 
     def measured_rate(self, rng: np.random.Generator | int = 0, iterations: int = 12) -> float:
         """Return by how much one iteration x ← x + M (b − A x) reduces the error in the end, for the worst member.

@@ -61,13 +61,17 @@ class Level:
     def __init__(self, network: Network, backend: Backend, diagonal: Array | None = None) -> None:
         self.backend, self.grid, self.periodic = backend, network.grid, network.periodic
         self.network = network
-        self.lower = tuple(t[along(a, slice(None, -1))] for a, t in enumerate(network.faces))
-        self.upper = tuple(t[along(a, slice(1, None))] for a, t in enumerate(network.faces))
+        pairs = [network.couplings(a) for a in range(len(self.grid))]
+        self.lower, self.upper = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
         self.diagonal = network.diagonal() if diagonal is None else diagonal
         zero = self.diagonal == 0
         self.inverse = backend.where(zero, 0.0, 1.0 / backend.where(zero, 1.0, self.diagonal))
         self.wrapped = tuple(a for a, n in enumerate(self.grid) if self.periodic[a] and n > 1)
         self.coupled = tuple(a for a, n in enumerate(self.grid) if n > 1)
+
+    def transposed(self) -> Level:
+        """Return the level with the transposed operator."""
+        return Level(self.network.transposed(), self.backend, self.diagonal)
 
     @property
     def cells(self) -> int:

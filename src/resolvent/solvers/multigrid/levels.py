@@ -57,6 +57,15 @@ class Levels:
             levels.append(Level(network, backend))
         return cls(tuple(levels), tuple(transfers), backend, backend.dtype(levels[0].diagonal))
 
+    def transposed(self) -> Levels:
+        """Return the levels with transposed operators and the same transfers."""
+        return dataclasses.replace(self, levels=tuple(level.transposed() for level in self.levels))
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the operators are: nothing flows."""
+        return self.levels[0].network.flux is None
+
     @property
     def members(self) -> int:
         """Number of networks that the levels hold."""

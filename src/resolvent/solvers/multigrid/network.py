@@ -42,11 +42,15 @@ class Network:
     shift : (*grid, B) array
         Conductance to the ground.
     periodic : tuple of bool, one an axis
+    flux : tuple of arrays like `faces`, optional
+        Volume w that flows through each face in the direction of the axis; it takes along the value of the cell that it
+        leaves (upwind), so that the current is (t + max(w, 0)) x_p − (t + max(−w, 0)) x_q. None where nothing flows.
     """
 
     faces: tuple[Array, ...]
     shift: Array
     periodic: tuple[bool, ...]
+    flux: tuple[Array, ...] | None = None
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -63,13 +67,34 @@ class Network:
         """Unknowns of one member."""
         return math.prod(self.grid)
 
+    def couplings(self, a: int) -> tuple[Array, Array]:
+        """Return the couplings of each cell to the one before and the one behind along axis a, views if possible."""
+        below, above = along(a, slice(None, -1)), along(a, slice(1, None))
+        t = self.faces[a]
+        if self.flux is None:
+            return t[below], t[above]
+        w = self.flux[a]
+        # max(w, 0), exactly zero against the stream
+        return t[below] + 0.5 * (abs(w[below]) + w[below]), t[above] + 0.5 * (abs(w[above]) - w[above])
+
     def diagonal(self) -> Array:
-        """Return Σ t + shift."""
+        """Return the sum of the couplings and the shift."""
         d = self.shift * 1
-        for a, t in enumerate(self.faces):
-            d += t[along(a, slice(None, -1))]
-            d += t[along(a, slice(1, None))]
+        for a in range(len(self.faces)):
+            lower, upper = self.couplings(a)
+            d += lower
+            d += upper
         return d
+
+    def transposed(self) -> Network:
+        """Return the network whose couplings are those of Aᵀ: the stream runs backwards."""
+        return self if self.flux is None else dataclasses.replace(self, flux=tuple(-w for w in self.flux))
+
+    def astype(self, dtype: np.dtype, backend: Backend) -> Network:
+        """Return the network in another precision."""
+        faces = tuple(backend.cast(t, dtype) for t in self.faces)
+        flux = None if self.flux is None else tuple(backend.cast(w, dtype) for w in self.flux)
+        return Network(faces, backend.cast(self.shift, dtype), self.periodic, flux)
 
     def mean_couplings(self, backend: Backend) -> tuple[float, ...]:
         """Return the mean conductance between neighbours along each axis, over all members; 0 for a single cell."""
@@ -140,25 +165,37 @@ def coarsen_axis(
     half = _half_resistances(r, a, n)
     start, end = along(a, slice(None, -1)), along(a, slice(1, None))
     first, last = along(a, slice(None, 1)), along(a, slice(-1, None))
-    shape = list(r.shape)
-    shape[a] = (n + 1) // 2 + 1
-    R = backend.zeros(shape, backend.dtype(r))
-    R[along(a, slice(0, n // 2 + 1))] = r[along(a, slice(0, n + 1, 2))]
-    R[last] = r[last]
+    R = _outer_faces(r, a, n, backend)
     R[start] += half
     R[end] += half
     if periodic:
         R[first] += half[last]
         R[last] += half[first]
     t = backend.reciprocal(R)
-    if periodic and shape[a] == 2:  # a cell coupled with itself
+    if periodic and n <= 2:  # a cell coupled with itself
         t[...] = 0.0
     faces = tuple(t if b == a else _pair_sums(values, a) for b, values in enumerate(network.faces))
-    coarse = Network(faces, _pair_sums(network.shift, a), network.periodic)
+    flux = None
+    if network.flux is not None:
+        w = _outer_faces(network.flux[a], a, n, backend)
+        if periodic and n <= 2:
+            w[...] = 0.0
+        flux = tuple(w if b == a else _pair_sums(values, a) for b, values in enumerate(network.flux))
+    coarse = Network(faces, _pair_sums(network.shift, a), network.periodic, flux)
     if interpolation == "linear":
         r = backend.reciprocal(_constant_conductances(network, a, backend))
         half = _half_resistances(r, a, n)
     return coarse, _weights(r, half, a, n, periodic, backend)
+
+
+def _outer_faces(values: Array, a: int, n: int, backend: Backend) -> Array:
+    """Return a copy of the face values between pairs: those of faces 0, 2, 4, … and the last."""
+    shape = list(values.shape)
+    shape[a] = (n + 1) // 2 + 1
+    outer = backend.zeros(shape, backend.dtype(values))
+    outer[along(a, slice(0, n // 2 + 1))] = values[along(a, slice(0, n + 1, 2))]
+    outer[along(a, slice(-1, None))] = values[along(a, slice(-1, None))]
+    return outer
 
 
 def _half_resistances(r: Array, a: int, n: int) -> Array:

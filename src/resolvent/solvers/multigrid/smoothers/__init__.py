@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from ..level import Level
 from .chebyshev import ChebyshevSmoother
 from .damped_jacobi import DampedJacobi
 from .gauss_seidel import GaussSeidel
@@ -10,7 +9,7 @@ from .lines import Lines, alternating_lines, strongest_line
 from .red_black import RedBlack
 from .smoother import Smoother
 
-SMOOTHERS: Mapping[str, Callable[[Level, int], Smoother]] = {
+SMOOTHERS: Mapping[str, Callable[..., Smoother]] = {
     "red_black": RedBlack,
     "jacobi": DampedJacobi,
     "chebyshev": ChebyshevSmoother,

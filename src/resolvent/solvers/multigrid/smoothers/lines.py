@@ -179,7 +179,7 @@ class _TridiagonalLines:
 
 
 def _safe_inverse(pivot: Array, d: Array, backend: Any) -> Array:
-    grounded = pivot > SINGULAR_PIVOT * d
+    grounded = abs(pivot) > SINGULAR_PIVOT * abs(d)
     pivot = backend.where(grounded, pivot, d)
     zero = pivot == 0
     return backend.where(zero, 0.0, 1.0 / backend.where(zero, 1.0, pivot))
