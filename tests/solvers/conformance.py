@@ -36,6 +36,7 @@ from resolvent.solvers import (
     Direct,
     FastPoisson,
     FlexibleCG,
+    GeometricMultigrid,
     Jacobi,
 )
 from resolvent.solvers.preconditioners import IC, ILU0, AdditiveSchwarz, BlockJacobi, Chebyshev, Deflation
@@ -99,6 +100,9 @@ RECIPES = {
     "Deflation adef1": Deflation(4, variant="adef1"),
     "FastPoisson": FastPoisson(),
     "FastPoisson unscaled": FastPoisson(scaling="none"),
+    "GeometricMultigrid": GeometricMultigrid(),
+    "GeometricMultigrid W, lines": GeometricMultigrid("alternating_lines", cycle="W", interpolation="linear"),
+    "GeometricMultigrid F": GeometricMultigrid("jacobi", cycle="F", coarsening="full"),
     "Schwarz": AdditiveSchwarz(4),
     "Schwarz coarse": AdditiveSchwarz(4, local="incomplete", coarse=True),
     "Schwarz restricted": AdditiveSchwarz(4, restricted=True),
@@ -107,7 +111,7 @@ RECIPES = {
 NEEDS_SELF_ADJOINT = {"IC", "IC with fill"}
 """Recipes that refuse a nonsymmetric A."""
 
-NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted"}
+NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted", "GeometricMultigrid F"}
 """Recipes whose M is not self-adjoint even where A is: CG and MINRES refuse it."""
 
 

@@ -39,7 +39,10 @@ def couplings_on_grid(A: LinearOperator) -> Couplings:
         if A.grid is None:
             raise StructureError(f"geometric multigrid needs the grid of {A!r}: give it one (grid=…), or use AMG")
         return couplings_of_tensor(cast("Tensor", A), A.grid)
-    return Couplings.of(A)
+    try:
+        return Couplings.of(A)
+    except StructureError as error:
+        raise StructureError(f"geometric multigrid needs a 3-, 5- or 7-point stencil on a box: {error}") from error
 
 
 def network_of(A: LinearOperator) -> tuple[Network, Array]:
@@ -85,10 +88,10 @@ def _faces(values: Any, wrap: Any, d: Any, a: int, backend: Backend) -> Any:
     shape = list(d.shape)
     shape[a] += 1
     t = backend.zeros(shape, backend.dtype(d))
-    t[along(a, slice(1, -1))] = -values
+    t[along(a, slice(1, -1))] = 0.0 - values  # never −0, whose reciprocal is −∞
     if wrap is not None:
-        t[along(a, slice(None, 1))] = -wrap
-        t[along(a, slice(-1, None))] = -wrap
+        t[along(a, slice(None, 1))] = 0.0 - wrap
+        t[along(a, slice(-1, None))] = 0.0 - wrap
     return t
 
 
@@ -99,8 +102,8 @@ def _check_couplings(A: LinearOperator, couplings: Couplings, backend: Backend) 
     bad = d == 0 if complex_entries else ~(d > 0.0)
     if bool(bad.any()):
         raise ValueError(
-            f"geometric multigrid divides by the diagonal, which must {'not vanish' if complex_entries else 'be positive'}"
-            f", but {int(bad.sum())} of those of {A!r} are not, such as {complex(d[bad][0]).real:g}"
+            f"geometric multigrid needs a diagonal that {'does not vanish' if complex_entries else 'is positive'}, but "
+            f"{int(bad.sum())} of the entries of that of {A!r} are not, such as {complex(d[bad][0]).real:g}"
         )
     symmetric = True
     for up, down in [

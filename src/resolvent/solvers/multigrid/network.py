@@ -3,8 +3,9 @@
 Cells of a box exchange currents t (x_p − x_q) through their faces and lose shift · x_p to the ground. A wall with t > 0
 holds the value zero (Dirichlet), one with t = 0 lets nothing through (Neumann). Coarsening joins pairs of cells along
 one axis: conductances in series along it, from the middle of one pair to that of the next, parallel ones across it.
-The value of a coarse cell is that in the middle of its pair, so that interpolation along the axis follows the current:
-in one dimension the coarse operator is exactly PᵀAP, and in more it keeps the stencil of the fine one.
+The value of a coarse cell is that in the middle of its pair, so that interpolation along the axis follows the current.
+The coarse operator keeps the stencil of the fine one. It is not PᵀAP, but in one dimension bounds it from above, with
+equality where no current is lost in the middle of a pair.
 
 Departures from cell-centred box multigrid (Wesseling 1988, doi:10.1016/0377-0427(88)90340-9): operator-dependent
 weights, and one axis at a time, so that any number of cells, and semi-coarsening, need no special case.

@@ -108,7 +108,6 @@ class Multigrid(Solver):
         correct = state.full_into if self.full else state._matmat_into
         while monitor.running:
             x, r, z = monitor.compact(x, r, z)
-            monitor.counts.preconditioner += r.shape[1]
             if state.singular:
                 r -= r.mean(0)
             correct(r, z)
