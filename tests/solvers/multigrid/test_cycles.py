@@ -168,6 +168,9 @@ def test_single_precision_inside_of_double(rng):
     np.testing.assert_allclose(M @ b, full @ b, rtol=0.0, atol=1e-5 * abs(full @ b).max())
     for scale in (1e-200, 1e-60, 1e60, 1e200):  # far outside of single precision
         np.testing.assert_allclose((M @ (scale * b)) / scale, M @ b, rtol=1e-5, atol=1e-6 * abs(M @ b).max())
+    for factor in (1e-60, 1e60):  # entries outside of it
+        large = Stencil(A.coefficients * factor, A.offsets, mirrored=True, props=A.props)
+        np.testing.assert_allclose((recipe(large) @ b) * factor, M @ b, rtol=0.0, atol=1e-6 * abs(M @ b).max())
     assert CG(rtol=1e-12).solve(A, b, M=recipe).iterations <= CG(rtol=1e-12).solve(A, b, M=full).iterations + 1
     check_operator(M, rtol=1e-4).check()
     assert (recipe(A) @ np.zeros(1024) == 0.0).all()

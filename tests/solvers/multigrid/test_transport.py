@@ -57,6 +57,18 @@ def test_iterations_for_upwinded_convection(smoother, limit, peclet):
         assert result.converged and result.iterations <= limit
 
 
+def test_convection_around_a_ring_is_singular_to_rounding():
+    n, w = 12, 0.7
+    ring = 2.0 * np.eye(n) - np.roll(np.eye(n), 1, axis=1) - np.roll(np.eye(n), -1, axis=1)
+    drift = w * (np.eye(n) - np.roll(np.eye(n), -1, axis=1))
+    identity = np.eye(n)
+    A = Sparse(np.kron(ring + drift, identity) + np.kron(identity, (ring + 0.3 * drift) / 3.0), grid=(n, n))
+    M = GeometricMultigrid("alternating_lines")(A)
+    assert M.singular and abs(M.to_dense()).max() < 10.0
+    b = A @ np.random.default_rng(0).standard_normal(n * n)
+    assert GMRES().solve(A, b, M=M).converged
+
+
 def test_oscillating_differences_are_refused():
     A, _ = wind(18, 1e4, "centred")
     with pytest.raises(StructureError, match="of diffusion and upwinded convection"):

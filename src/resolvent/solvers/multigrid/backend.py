@@ -13,7 +13,15 @@ from ...operators import Array
 
 
 class Backend(abc.ABC):
-    """Storage of one kind on one device; products write into given arrays."""
+    """Storage of one kind on one device; products write into given arrays.
+
+    Attributes
+    ----------
+    device : str
+        ``"numpy"``, or what torch calls it.
+    """
+
+    device: str
 
     @abc.abstractmethod
     def zeros(self, shape: Sequence[int], dtype: np.dtype) -> Array:
@@ -67,6 +75,8 @@ class Backend(abc.ABC):
 @final
 class NumpyBackend(Backend):
     """numpy arrays."""
+
+    device = "numpy"
 
     def zeros(self, shape: Sequence[int], dtype: np.dtype) -> Array:
         """Return zeros."""

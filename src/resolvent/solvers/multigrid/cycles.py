@@ -76,7 +76,7 @@ class Cycles:
 
     def _fits(self, other: Cycles) -> bool:
         def layout(cycles: Cycles) -> Any:
-            return type(cycles.levels.backend), [level.grid for level in cycles.levels.levels]
+            return cycles.levels.backend.device, [level.grid for level in cycles.levels.levels]
 
         return layout(self) == layout(other) and [type(s) for s in self.smoothers] == [type(s) for s in other.smoothers]
 
@@ -92,7 +92,7 @@ class Cycles:
         b: Array,
         out: Array,
         *,
-        scale: Array | None = None,
+        scale: tuple[Array, Array] | None = None,
         dtype: Any = None,
         adjoint: bool = False,
         full: bool = False,
@@ -102,8 +102,8 @@ class Cycles:
         Parameters
         ----------
         b, out : (*grid, k) arrays
-        scale : (k,) array, optional
-            Columns are divided by it before and multiplied by it after, to stay inside of a shorter number format.
+        scale : two (1, k) arrays, optional
+            Columns are multiplied by the first before and by the second after: to fit a shorter number format.
         dtype : dtype, optional
             To work in; by default that of b.
         adjoint : bool
@@ -119,7 +119,7 @@ class Cycles:
         if scale is None:
             v.b[...] = b
         else:
-            self.levels.backend.multiply(b, 1.0 / scale, v.b)
+            self.levels.backend.multiply(b, scale[0], v.b)
         if full:
             self._full(work)
         else:
@@ -127,7 +127,7 @@ class Cycles:
         if scale is None:
             out[...] = v.inner
         else:
-            self.levels.backend.multiply(v.inner, scale, out)
+            self.levels.backend.multiply(v.inner, scale[1], out)
 
     def transposed(self) -> Cycles:
         """Return the cycles whose M is the transpose of this one, except for the order of visits of F-cycles."""

@@ -140,7 +140,8 @@ def _checked_excess(A: LinearOperator, e: Any, of_columns: Any, d: Any, backend:
             f"rows of {A!r} it falls short, by up to {-backend.number((best / d).min()):.2g} of the diagonal: use "
             "ShiftedLaplacian for Helmholtz equations, AMG or a direct solver otherwise"
         )
-    return backend.where((e > negligible * d) | (of_columns > e), e, backend.zeros((1,), backend.dtype(d)))
+    kept = (abs(e) > negligible * d) & ((e > 0.0) | (of_columns > e))
+    return backend.where(kept, e, backend.zeros((1,), backend.dtype(d)))
 
 
 def _split(e: Any, t: list[Any], periodic: tuple[bool, ...], backend: Backend) -> Any:

@@ -43,7 +43,7 @@ class GeometricMultigrid(Recipe):
     operator, such as inside of `ShiftedLaplacian`, take "jacobi", whose damping is then chosen for each level;
     iterations are several times those with exact inverses.
 
-    Storage: 11 (2-D) to 13 (3-D) vectors times the grid complexity, with work arrays for one column. A V-cycle has the
+    Storage: 14 (2-D) to 15 (3-D) vectors times the grid complexity, with work arrays for one column. A V-cycle has the
     operations of about four products with A for each of the levels, 4/3 as many in all (2-D, full coarsening), as
     array operations that pass over memory one by one. Set-up: one to two cycles, and ten more for W. Do not use it for
     couplings that change sign, for centred convection beyond cell Péclet number 2, or on unstructured grids (AMG).

@@ -63,10 +63,14 @@ class Hierarchy(LinearOperator):
         super().__init__((n, n), given if dtype is None else dtype, props=props, grid=network.grid, device=device)
         self.recipe, self._backend = recipe, backend
         self.not_self_adjoint = recipe.cycle == "F"
+        self._factor = 1.0
         single = SINGLE[given.kind]
         if recipe.precision == "single" and given != single:
-            network = network.astype(single, backend)
-            diagonal = None if diagonal is None else backend.cast(diagonal, single)
+            # A power of two, so that entries outside of the range of single precision are none, and nothing is rounded.
+            largest = backend.number(abs(network.diagonal() if diagonal is None else diagonal).max())
+            self._factor = float(np.exp2(-np.floor(np.log2(largest)))) if 0.0 < largest < np.inf else 1.0
+            network = network.scaled(self._factor).astype(single, backend)
+            diagonal = None if diagonal is None else backend.cast(diagonal * self._factor, single)
         levels = Levels.of(
             network,
             backend,
@@ -132,7 +136,8 @@ class Hierarchy(LinearOperator):
         scale, dtype = None, self._backend.dtype(X)
         if self.recipe.precision == "single" and dtype.char in "dD":
             # Residuals far below the range of single precision would be lost.
-            scale, dtype = self._backend.powers_of_two(X), SINGLE[dtype.kind]
+            size, dtype = self._backend.powers_of_two(X), SINGLE[dtype.kind]
+            scale = (1.0 / size, size * self._factor)
         cycles = self.cycles.transposed() if adjoint else self.cycles
         with self._backend.quiet():
             if adjoint and self.dtype.kind == "c":  # Mᴴ x is the conjugate of Mᵀ times that of x

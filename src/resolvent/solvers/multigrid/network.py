@@ -91,6 +91,12 @@ class Network:
         """Return the network whose couplings are those of Aᵀ: the stream runs backwards."""
         return self if self.flux is None else dataclasses.replace(self, flux=tuple(-w for w in self.flux))
 
+    def scaled(self, factor: float) -> Network:
+        """Return the network with all conductances and fluxes multiplied by a number."""
+        faces = tuple(t * factor for t in self.faces)
+        flux = None if self.flux is None else tuple(w * factor for w in self.flux)
+        return Network(faces, self.shift * factor, self.periodic, flux)
+
     def astype(self, dtype: np.dtype, backend: Backend) -> Network:
         """Return the network in another precision."""
         faces = tuple(backend.cast(t, dtype) for t in self.faces)
