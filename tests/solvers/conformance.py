@@ -38,6 +38,7 @@ from resolvent.solvers import (
     Direct,
     FastPoisson,
     FlexibleCG,
+    GeometricMultigrid,
     Jacobi,
 )
 from resolvent.solvers.preconditioners import IC, ILU0, AdditiveSchwarz, BlockJacobi, Chebyshev, Deflation
@@ -108,6 +109,9 @@ RECIPES = {
     "Deflation adef1": Deflation(4, variant="adef1"),
     "FastPoisson": FastPoisson(),
     "FastPoisson unscaled": FastPoisson(scaling="none"),
+    "GeometricMultigrid": GeometricMultigrid(),
+    "GeometricMultigrid W, lines": GeometricMultigrid("alternating_lines", cycle="W", interpolation="linear"),
+    "GeometricMultigrid F": GeometricMultigrid("jacobi", cycle="F", coarsening="full"),
     "Schwarz": AdditiveSchwarz(4),
     "Schwarz coarse": AdditiveSchwarz(4, local="incomplete", coarse=True),
     "Schwarz restricted": AdditiveSchwarz(4, restricted=True),
@@ -128,6 +132,7 @@ if HAS_PETSC:
     }
 
 REAL_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") in ("ruge_stuben", "air", "boomeramg")}
+REAL_ONLY |= {name for name in RECIPES if name.startswith("GeometricMultigrid")}
 """Recipes that refuse a complex A."""
 
 HERMITIAN_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") == "gamg"}
@@ -136,7 +141,14 @@ HERMITIAN_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "
 KEEPS_INTERPOLATION = {name for name in RECIPES if not RECIPES[name].renews}
 """Recipes whose update is for a matrix of the same size."""
 
-NOT_SELF_ADJOINT = {"ILU", "Deflation adef1", "Schwarz restricted", "AMG reduction", "AMG reduction W"}
+NOT_SELF_ADJOINT = {
+    "ILU",
+    "Deflation adef1",
+    "Schwarz restricted",
+    "AMG reduction",
+    "AMG reduction W",
+    "GeometricMultigrid F",
+}
 """Recipes whose M is not self-adjoint even where A is: CG and MINRES refuse it."""
 
 

@@ -1,7 +1,7 @@
 """Assembly of −∇·(a∇u) in one pass over the coefficient.
 
-The kernels are compiled on first use, cached on disk, and release the GIL. Positions are unsigned, so that numba adds no
-test for negative indices and the compiler vectorises.
+The kernels are compiled on first use, cached on disk, and release the GIL. Positions are unsigned, so that numba adds
+no test for negative indices and the compiler vectorises.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from .krylov.minres import MINRES
 from .krylov.minres_qlp import MINRESQLP
 from .krylov.qmr import QMR
 from .krylov.tfqmr import TFQMR
-from .multigrid.multigrid_cg import MultigridCG
+from .multigrid import GeometricMultigrid, Multigrid, MultigridCG
 from .preconditioners import (
     AMG,
     IC,
@@ -115,9 +115,11 @@ __all__ = [
     "FastPoisson",
     "Fixed",
     "FlexibleCG",
+    "GeometricMultigrid",
     "Guess",
     "Jacobi",
     "LineJacobi",
+    "Multigrid",
     "MultigridCG",
     "Pilot",
     "Prepared",

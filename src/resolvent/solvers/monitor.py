@@ -202,7 +202,8 @@ class Monitor:
         norms = self._residual(x, r)
         columns = self.active
         self.advance(norms, x)
-        self._current[columns] = True
+        # Where the column ended, x may be the best iterate instead, whose norm is another.
+        self._current[columns] = self.unfinished
         self.retire(norms <= self.tolerance[columns], Status.CONVERGED, x)
         stalled: np.ndarray = ~(norms < gain * self._refused[columns]) & self.unfinished
         self._stalls[columns] = np.where(stalled, self._stalls[columns] + 1, 0)

@@ -41,8 +41,10 @@ class PreparedEnsemble:
         self._together: Any = None
         self._apart: list[Prepared] = []
         if hasattr(solver, "_prepare_members"):
+            if M is not None:
+                raise StructureError(f"{type(solver).__name__} takes no preconditioner: leave M out")
             for member in A.members:
-                solver._check(member, M)
+                solver._check(member, None)
             self._together = solver._prepare_members(A.members)
         else:
             self._apart = [solver.prepare(member, M) for member in A.members]

@@ -135,7 +135,8 @@ class Solver(abc.ABC):
         space: RecycleSpace | None = None,
     ) -> Result:
         """Solve A x = b. The same as ``prepare(A, M).solve(b, x0, …)``; see there."""
-        return self.prepare(A, M).solve(b, x0, callback=callback, space=space)
+        result: Result = self.prepare(A, M).solve(b, x0, callback=callback, space=space)
+        return result
 
     def __str__(self) -> str:
         changed = [

@@ -105,9 +105,9 @@ def direct_and_multiply(f, at, sizes, rows, fine, beta, p, q, buffer, p_dot_q): 
 
 
 @compiled
-def reduced_cg(
+def reduced_cg(  # type: ignore[no-untyped-def]
     c, f, at, sizes, rows, planes, fine, root, x, r, p, q, wanted, maxiter, sweeps, state, iterations, history
-):  # type: ignore[no-untyped-def]
+):
     """Solve S x = r for all members, from x as it is with its residual in r.
 
     Parameters

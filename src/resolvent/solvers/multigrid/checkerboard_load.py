@@ -7,6 +7,8 @@ are told apart as `extraction` says.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 from numba import types, uint64
@@ -97,13 +99,17 @@ def scatter(values, i, points, factor, members, out, even, odd):  # type: ignore
 
 
 @intrinsic
-def pointer(typing, address):  # type: ignore[no-untyped-def]
+def _pointer(typing, address):  # type: ignore[no-untyped-def]
     """Make a pointer of an address: numba takes no lists of arrays without a conversion that copies them."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
     return types.voidptr(types.int64), generate
+
+
+carray: Any = numba.carray  # type: ignore[attr-defined]
+pointer: Any = _pointer  # called with the address alone
 
 
 @compiled
@@ -192,10 +198,10 @@ def load(addresses, ni, nj, points, periodic, deficit, factors, d, tk, tj, ti, s
 def entries_at(addresses, member, count):  # type: ignore[no-untyped-def]
     """The diagonal and couplings of a member as arrays."""
     return (
-        numba.carray(pointer(addresses[member, 0]), count, np.float64),
-        numba.carray(pointer(addresses[member, 1]), count, np.float64),
-        numba.carray(pointer(addresses[member, 2]), count, np.float64),
-        numba.carray(pointer(addresses[member, 3]), count, np.float64),
+        carray(pointer(addresses[member, 0]), count, np.float64),
+        carray(pointer(addresses[member, 1]), count, np.float64),
+        carray(pointer(addresses[member, 2]), count, np.float64),
+        carray(pointer(addresses[member, 3]), count, np.float64),
     )
 
 

@@ -7,18 +7,21 @@ not overlap with what is read.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 from numba import uint64
 
+_njit: Any = numba.njit  # whose annotations do not know all of its options
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
-compiled = numba.njit(**_options)
+compiled = _njit(**_options)
 """For what Python calls. Contraction lets a product and a sum become one instruction; no other freedom is given."""
 
 TINY = 1e-30
 """Keeps 0/0 away; conductances are scaled to the order of one."""
 
-helper = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+helper = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For what only compiled functions call: without the entries from Python, which take half of the compilation."""
 
 

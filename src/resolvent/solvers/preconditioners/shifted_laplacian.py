@@ -32,7 +32,8 @@ class ShiftedLaplacian(Recipe):
         β > 0; 1/2 and 1 are usual.
     inner : {"direct", "fft"} or Recipe
         How the shifted operator is inverted: by its sparse factors; by fast transforms for constant coefficients and
-        the mean k², on a box; or approximately by a recipe such as ``ILU()`` built for it.
+        the mean k², on a box; or approximately by a recipe built for it, such as ``ILU()`` or, without factors,
+        ``GeometricMultigrid("jacobi", cycle="F", sweeps=2)``.
     sign : {-1, 0, 1}
         Sign of Im A, where it is known; 0 reads it off A.
     workers : int
