@@ -15,7 +15,11 @@ from .network import Network
 from .smoothers import SMOOTHERS
 
 if TYPE_CHECKING:
+    from .fused_cycle import FusedCycle
     from .geometric import GeometricMultigrid
+
+FUSED_FROM = 1024
+"""Cells of all members together from which the compiled cycle is taken: below, its compilation would not pay."""
 
 SINGLE: Final = {"f": np.dtype(np.float32), "c": np.dtype(np.complex64)}
 
@@ -40,8 +44,6 @@ class Hierarchy(LinearOperator):
 
     Attributes
     ----------
-    cycles : Cycles
-        The cycle on fields of shape (*grid, k).
     not_self_adjoint : bool
         Whether CG must not use it: F-cycles.
     """
@@ -64,6 +66,7 @@ class Hierarchy(LinearOperator):
         self.recipe, self._backend = recipe, backend
         self.not_self_adjoint = recipe.cycle == "F"
         self._factor = 1.0
+        self._fused = self._fuse(network, diagonal)
         single = SINGLE[given.kind]
         if recipe.precision == "single" and given != single:
             # A power of two, so that entries outside of the range of single precision are none, and nothing is rounded.
@@ -71,20 +74,51 @@ class Hierarchy(LinearOperator):
             self._factor = float(np.exp2(-np.floor(np.log2(largest)))) if 0.0 < largest < np.inf else 1.0
             network = network.scaled(self._factor).astype(single, backend)
             diagonal = None if diagonal is None else backend.cast(diagonal * self._factor, single)
+        self._network, self._diagonal = network, diagonal
+        self._cycles: Cycles | None = None
+        if self._fused is None:
+            self._cycles = self._generic(None if previous is None else previous._cycles)
+
+    def _fuse(self, network: Network, diagonal: Array | None) -> FusedCycle | None:
+        """Return the compiled form of the cycle where there is one: red-black V-cycles on the host."""
+        recipe = self.recipe
+        if not isinstance(self._backend, NumpyBackend) or network.flux is not None or self.dtype.char != "d":
+            return None
+        asked = (recipe.smoother, recipe.cycle, recipe.interpolation)
+        if asked != ("red_black", "V", "operator") or network.cells * network.members < FUSED_FROM:
+            return None
+        if any(closed and n & (n - 1) for n, closed in zip(network.grid, network.periodic, strict=True)):
+            return None  # on the way to one cell some circle has an odd length, and no two colours
+        from .fused_cycle import FusedCycle
+
+        precision = np.float32 if recipe.precision == "single" else np.float64
+        given = network.diagonal() if diagonal is None else diagonal
+        return FusedCycle(network, given, recipe.sweeps, precision, semi=recipe.coarsening == "auto")
+
+    def _generic(self, previous: Cycles | None = None) -> Cycles:
+        recipe = self.recipe
         levels = Levels.of(
-            network,
-            backend,
-            diagonal=diagonal,
+            self._network,
+            self._backend,
+            diagonal=self._diagonal,
             interpolation=recipe.interpolation,
             semi=recipe.coarsening == "auto",
         )
         make = SMOOTHERS[recipe.smoother]
-        old = None if previous is None else previous.cycles
-        self.cycles: Cycles = Cycles(levels, functools.partial(make, sweeps=recipe.sweeps), recipe.cycle, old)
+        return Cycles(levels, functools.partial(make, sweeps=recipe.sweeps), recipe.cycle, previous)
+
+    @property
+    def cycles(self) -> Cycles:
+        """The cycle on fields of shape (*grid, k); made when asked for where a compiled one does the work."""
+        if self._cycles is None:
+            self._cycles = self._generic()
+        return self._cycles
 
     @property
     def levels(self) -> int:
         """Number of levels."""
+        if self._fused is not None:
+            return len(self._fused.hierarchy.levels)
         return len(self.cycles.levels.levels)
 
     @property
@@ -126,13 +160,17 @@ class Hierarchy(LinearOperator):
         self._cycle(X, out, adjoint=False, full=True)
 
     def _cycle(self, X: Array, out: Array, *, adjoint: bool, full: bool = False) -> None:
-        members = self.cycles.levels.members
+        members = self._network.members
         if members not in (1, X.shape[1]):
             raise ValueError(
                 f"a hierarchy of {members} members takes {members} columns, one for each, got {X.shape[1]}: for "
                 "several right-hand sides of each member apply it several times"
             )
-        shape = (*self.cycles.levels.levels[0].grid, X.shape[1])
+        if self._fused is not None and not full and X.dtype.char == "d":
+            with self._backend.quiet():
+                self._fused.apply(X, out)
+            return
+        shape = (*self._network.grid, X.shape[1])
         scale, dtype = None, self._backend.dtype(X)
         if self.recipe.precision == "single" and dtype.char in "dD":
             # Residuals far below the range of single precision would be lost.
@@ -193,7 +231,7 @@ class Hierarchy(LinearOperator):
     def _summary(self) -> str:
         recipe = self.recipe
         sweeps = f"{recipe.cycle}({recipe.sweeps},{recipe.sweeps})"
-        members = self.cycles.levels.members
+        members = self._network.members
         many = f"{members} members, " if members > 1 else ""
         return (
             f"{many}{sweeps} cycle, {recipe.smoother.replace('_', ' ')}, {self.levels} levels, operator complexity "

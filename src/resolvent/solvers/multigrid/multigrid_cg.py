@@ -13,7 +13,8 @@ from ..monitor import Monitor
 from ..solver import Solver
 
 if TYPE_CHECKING:
-    from .ensemble_state import EnsembleState, Outcome
+    from .ensemble_groups import EnsembleGroups
+    from .ensemble_state import Outcome
 
 
 @final
@@ -93,21 +94,21 @@ class MultigridCG(Solver):
         if Props.VARIABLE in A.props:
             raise StructureError(f"MultigridCG needs a fixed operator, but {A!r} is VARIABLE")
 
-    def _setup(self, A: LinearOperator) -> EnsembleState:
+    def _setup(self, A: LinearOperator) -> EnsembleGroups:
         return self._prepare_members([A])
 
-    def _refresh(self, state: EnsembleState, A: LinearOperator) -> EnsembleState:
+    def _refresh(self, state: EnsembleGroups, A: LinearOperator) -> EnsembleGroups:
         state.renew([A])
         return state
 
-    def _prepare_members(self, members: Sequence[LinearOperator]) -> EnsembleState:
+    def _prepare_members(self, members: Sequence[LinearOperator]) -> EnsembleGroups:
         # numba is imported by the first solve, not by `import resolvent`.
-        from .ensemble_state import EnsembleState
+        from .ensemble_groups import EnsembleGroups
 
         dtype = np.float32 if self.precision == "single" else np.float64
-        return EnsembleState(members, dtype, int(self.sweeps))
+        return EnsembleGroups(members, dtype, int(self.sweeps))
 
-    def _run(self, state: EnsembleState, b: Array, x: Array, monitor: Monitor) -> None:
+    def _run(self, state: EnsembleGroups, b: Array, x: Array, monitor: Monitor) -> None:
         r = np.empty_like(b)
         monitor.start(x, r, keep_best=True)
         if monitor.finished():
