@@ -67,7 +67,7 @@ def system(kind, dtype):
 def test_every_preconditioner_is_a_sound_operator(name, dtype, kind):
     A, recipe = system(kind, dtype), RECIPES[name]
     if A.dtype.kind == "c" and (name in REAL_ONLY or (name in HERMITIAN_ONLY and kind != "definite")):
-        with pytest.raises(StructureError, match="use smoothed_aggregation|takes symmetric ones"):
+        with pytest.raises(StructureError, match=r"use smoothed_aggregation|takes symmetric ones"):
             recipe(A)
         return
     if kind != "definite" and name in NEEDS_SELF_ADJOINT:

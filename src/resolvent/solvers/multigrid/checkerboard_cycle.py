@@ -27,6 +27,7 @@ from .checkerboard_fields import (
     LEVEL_SPACE,
     LEVEL_TABLE,
     LEVEL_WIDTH,
+    LEVEL_WRAPPED,
     NATURAL,
     NATURAL_RHS,
     OTHER_K,
@@ -102,6 +103,10 @@ def restrict_row(c, at, sizes, row, residual, along_k, f, target):  # type: igno
     if sizes[LEVEL_HALVED_K]:
         shift = (1 - 2 * row[PARITY]) * members
         set_two(c, own, at[OTHER_K] + o + shift, residual, members, members + shift, along_k, members, coarse)
+        if sizes[LEVEL_WRAPPED]:  # what the first or the last point gives to the cell at the other end
+            here, there = (coarse - members, 0) if row[PARITY] else (0, coarse - members)
+            for b in range(members):
+                along_k[members + there + b] += c[at[OTHER_K] + o + here + b] * residual[members + here + b]
     else:
         fill(along_k, members, coarse, 0)
         places = (coarse // members + 1 - row[PARITY]) // 2
@@ -119,6 +124,10 @@ def interpolate_row(c, at, sizes, row, f, source, along_k, out, o):  # type: ign
     first, second = source + row[OWN] * coarse, source + row[OTHER] * coarse
     between(c, at[OWN_J] + row[ROW] * coarse, f, first, second, along_k, members, coarse)
     if sizes[LEVEL_HALVED_K]:
+        if sizes[LEVEL_WRAPPED]:
+            for b in range(members):
+                along_k[b] = along_k[coarse + b]
+                along_k[members + coarse + b] = along_k[members + b]
         shifted = 2 * row[PARITY] * members
         set_two(c, at[OWN_K] + i, at[OTHER_K] + i, along_k, members, shifted, out, o, width)
     else:
