@@ -10,7 +10,7 @@ import pytest
 from resolvent.datasets.families import Darcy2D
 from resolvent.operators import SPD, Props, Sparse, Stencil, StructureError, check_operator
 from resolvent.solvers import CG, GeometricMultigrid
-from resolvent.solvers.multigrid import Hierarchy
+from resolvent.solvers.multigrid import Hierarchy, hierarchy
 from resolvent.solvers.multigrid.backend import NumpyBackend
 from resolvent.solvers.multigrid.network import Network
 from resolvent.solvers.multigrid.smoothers import SMOOTHERS
@@ -211,6 +211,7 @@ def test_work_of_a_v_cycle(monkeypatch, rng):
     counting("multiply", 2)
     counting("subtract", 2)
     counting("add_product", 2)
+    monkeypatch.setattr(hierarchy, "FUSED_FROM", 10**9)
     M = GeometricMultigrid()(diffusion(np.ones((64, 64))))
     x = rng.standard_normal(4096)
     done = 0

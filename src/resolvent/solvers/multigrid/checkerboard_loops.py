@@ -7,10 +7,28 @@ not overlap with what is read.
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import numba
 from numba import uint64
+
+
+def _drop_stale_caches() -> None:
+    """Remove compiled functions older than the newest of these files.
+
+    Numba compiles called functions into their callers, but compares the cache of a function with its own file only.
+    """
+    here = Path(__file__).parent
+    newest = max((source.stat().st_mtime for source in here.glob("checkerboard_*.py")), default=0.0)
+    for index in (here / "__pycache__").glob("checkerboard_*.nbi"):
+        with contextlib.suppress(OSError):  # another process was faster, or the folder is read-only
+            if index.stat().st_mtime < newest:
+                index.unlink()
+
+
+_drop_stale_caches()
 
 _njit: Any = numba.njit  # whose annotations do not know all of its options
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
