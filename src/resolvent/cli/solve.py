@@ -17,7 +17,7 @@ EXAMPLE = "Example: resolvent solve A.mtx b.npy --rtol 1e-10 --out x.npy --plot 
 SOLVERS = (
     *("direct", "fastpoisson", "cg", "flexiblecg", "blockcg", "deflatedcg", "minres", "minresqlp", "rminres"),
     *("gmres", "fgmres", "lgmres", "gcrot", "gcrodr", "blockgcrodr", "idr", "bicgstab", "bicg", "cgs", "qmr", "tfqmr"),
-    *("cocg", "cocr", "lsqr", "lsmr"),
+    *("cocg", "cocr", "lsqr", "lsmr", "multigridcg"),
 )
 PRECONDITIONERS = (
     *("jacobi", "blockjacobi", "linejacobi", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),

@@ -1,0 +1,52 @@
+"""Fit the cost model stored with the package: seconds of each method by kind of problem and size, one thread.
+
+Run it on a quiet machine; it takes some minutes. `resolvent calibrate` does the same at fewer sizes for one's own
+machine.
+
+    python benchmarks/cost_model.py [--repeats 5] [--output src/resolvent/solvers/costs/packaged.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from _report import about, console, one_thread
+
+from resolvent.solvers.costs import measure
+
+STORED = Path(__file__).resolve().parents[1] / "src" / "resolvent" / "solvers" / "costs" / "packaged.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--patience", type=float, default=6.0, help="seconds for one size of a method")
+    parser.add_argument("--quick", action="store_true", help="few small sizes")
+    parser.add_argument("--output", type=Path, default=STORED)
+    options = parser.parse_args(arguments)
+    sizes = {"": (256, 512), "2d": (6, 8), "3d": (4, 5)} if options.quick else measure.FULL
+    found: list[measure.Measured] = []
+    with one_thread():
+        load = str(about()["load before"])
+        for measured in measure.measurements(sizes, patience=options.patience, repeats=options.repeats):
+            if measured is None:
+                continue
+            found.append(measured)
+            p = measured.point
+            times = " ".join(f"{1e3 * seconds:10.3f}" for seconds in (p.first, p.again, p.solve, p.column))
+            console.print(f"{measured.kind:16} {measured.way:20} {p.unknowns:8} {times}", soft_wrap=True)
+    model = measure.fitted(found, load=load)
+    text = json.dumps(model.to_json(), ensure_ascii=False)
+    text = text.replace('"curves": {', '"curves": {\n ').replace('}], "', '}],\n  "').replace("]}, ", "]},\n ")
+    options.output.write_text(text + "\n", encoding="utf-8")
+    console.print(f"written: {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
