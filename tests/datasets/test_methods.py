@@ -112,7 +112,7 @@ def test_no_calibration_of_a_user_enters_the_decision(darcy, tmp_path, monkeypat
     from resolvent import choose
     from resolvent.solvers import costs
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("RESOLVENT_CALIBRATION", str(tmp_path / "costs.json"))
     before = decide("auto", 1e-8, darcy, 0)
     system = darcy.assemble(darcy.draw(np.random.default_rng(0)))
     assert type(choose(system.A).solver) is solvers.Direct

@@ -48,7 +48,7 @@ def solve(
         typer.Option(
             "--solver",
             "-s",
-            help=f"auto, {', '.join(SOLVERS)}; auto decides by the structure of A.",
+            help=f"auto, {', '.join(SOLVERS)}; auto decides by the structure of A and by costs.",
             rich_help_panel=_METHOD,
         ),
     ] = "auto",
@@ -187,7 +187,7 @@ def _solve(
     with compilation_announced():
         operator = as_operator(A)
         if method is None:
-            choice = choose(operator, recipe, **options)
+            choice = choose(operator, recipe, **options, rhs=1 if b.ndim == 1 else b.shape[1])
             if preconditioner.lower() != "auto":
                 reason = f"preconditioner {preconditioner.lower()}, as asked"
                 choice = Choice(choice.solver, recipe, (*choice.reasons, reason))

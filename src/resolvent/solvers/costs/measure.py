@@ -101,7 +101,7 @@ def _curve(kind: str, way: str, sides: Sequence[int], patience: float, repeats: 
         yield Measured(kind, way, point)
         if number + 1 < len(sides):
             dimension = int(kind.partition("-")[2][:1] or 1)
-            expected = spent * (sides[number + 1] / side) ** (1.3 * dimension)
+            expected = spent * (sides[number + 1] / side) ** (1.2 * dimension)
 
 
 def measure_point(kind: str, way: str, side: int, repeats: int) -> Point:

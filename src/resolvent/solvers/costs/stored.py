@@ -30,7 +30,13 @@ def packaged_model() -> CostModel:
 
 
 def calibration_path() -> Path:
-    """Return where a calibration of this user lies: below ``$XDG_CACHE_HOME``, by default ``~/.cache``."""
+    """Return where a calibration of this user lies: ``$RESOLVENT_CALIBRATION``, or below ``$XDG_CACHE_HOME``.
+
+    The latter is ``~/.cache`` by default.
+    """
+    named = os.environ.get("RESOLVENT_CALIBRATION", "")
+    if named:
+        return Path(named)
     base = os.environ.get("XDG_CACHE_HOME", "")
     folder = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
     return folder / "resolvent" / "costs.json"

@@ -67,7 +67,7 @@ def solve(
     if solver is not None:
         choice = Choice(dataclasses.replace(solver, **options), M, ("as asked",))
     else:
-        choice = choose(operator, M, **options)
+        choice = choose(operator, M, **options, rhs=_columns(operator, b))
         operator = with_claims(operator, choice.props)
     result = _run(choice, A, operator, b, x0, callback)
     if solver is not None or not isinstance(choice.solver, Direct) or not _broke_down(result):
@@ -84,6 +84,12 @@ def _run(
 
     system = A if is_torch(A) else operator
     return solve_tensors(system, b, x0, choice.M, lambda _: (choice.solver, choice.M), callback)
+
+
+def _columns(A: LinearOperator, b: Any) -> int:
+    """Return how many right-hand sides an (n, k) array is; what is wrong with others is said later."""
+    shape = tuple(getattr(b, "shape", ()))
+    return int(shape[1]) if len(shape) == 2 and shape[0] == A.shape[0] and shape != A.grid and shape[1] else 1
 
 
 def _broke_down(result: Result) -> bool:
