@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _report import about, console, one_thread
+from _report import RESULTS, about, console, one_thread
 
 from resolvent.solvers.costs import measure
 
@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--patience", type=float, default=6.0, help="seconds for one size of a method")
     parser.add_argument("--quick", action="store_true", help="few small sizes")
-    parser.add_argument("--output", type=Path, default=STORED)
+    parser.add_argument("--output", type=Path, help="by default the file of the package; results/ for --quick")
     options = parser.parse_args(arguments)
+    output = options.output or (RESULTS / "cost_model-quick.json" if options.quick else STORED)
     sizes = {"": (256, 512), "2d": (6, 8), "3d": (4, 5)} if options.quick else measure.FULL
     found: list[measure.Measured] = []
     with one_thread():
@@ -43,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = measure.fitted(found, load=load)
     text = json.dumps(model.to_json(), ensure_ascii=False)
     text = text.replace('"curves": {', '"curves": {\n ').replace('}], "', '}],\n  "').replace("]}, ", "]},\n ")
-    options.output.write_text(text + "\n", encoding="utf-8")
-    console.print(f"written: {options.output}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text + "\n", encoding="utf-8")
+    console.print(f"written: {output}")
     return 0
 
 
