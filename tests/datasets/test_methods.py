@@ -9,7 +9,7 @@ from resolvent import solvers
 from resolvent.datasets import FieldSpec, LinearFamily, OneByOne, System, families, generate, reproduce, verify
 from resolvent.datasets.diffusion import cell_transmissibilities
 from resolvent.datasets.judgement import same_matrix
-from resolvent.datasets.methods import SAFETY, STRATEGIES, Request, Together, decide
+from resolvent.datasets.methods import SAFETY, STRATEGIES, Request, Rescued, Together, decide
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Stencil
 
@@ -43,6 +43,41 @@ class ConstantDiffusion(LinearFamily):
         n = self.resolution
         faces = cell_transmissibilities(np.full((n, n), self.level), 1.0 / n, 2)
         return System(Stencil.from_transmissibilities(faces), np.asarray(inputs["f"]).ravel())
+
+    def expand(self, x, inputs):
+        return {"u": x.reshape((self.resolution,) * 2)}
+
+    def restrict(self, solution):
+        return solution["u"].ravel()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WhiteNoise(LinearFamily):
+    """−∇·(a∇u) = 1 with coefficients that vary by 10⁶ from cell to cell."""
+
+    name: ClassVar[str] = "white"
+    family_id: ClassVar[int] = 998
+    title: ClassVar[str] = "White noise"
+    equation: ClassVar[str] = "−∇·(a∇u) = 1"
+    domain: ClassVar[str] = "(0, 1)²"
+    boundary: ClassVar[str] = "u = 0"
+
+    def fields(self):
+        shape = (self.resolution,) * 2
+        return {"a": FieldSpec(shape, "input", "coefficient"), "u": FieldSpec(shape, "solution", "solution")}
+
+    def axes(self):
+        return dict.fromkeys("xy", (np.arange(self.resolution) + 0.5) / self.resolution)
+
+    def law(self):
+        return "log a uniform and independent."
+
+    def draw(self, rng):
+        return {"a": 10.0 ** rng.uniform(-3.0, 3.0, (self.resolution,) * 2)}
+
+    def assemble(self, inputs):
+        faces = cell_transmissibilities(np.asarray(inputs["a"]), 1.0 / self.resolution, 2)
+        return System(Stencil.from_transmissibilities(faces), np.ones(self.resolution**2))
 
     def expand(self, x, inputs):
         return {"u": x.reshape((self.resolution,) * 2)}
@@ -104,8 +139,8 @@ def test_auto_decides_by_structure_and_says_why():
 
 @pytest.mark.parametrize("chunk", [1, 6, 64])
 def test_the_window_divides_the_chunk(darcy, chunk):
-    method = STRATEGIES["multigrid"](Request(1e-8, 256, chunk))
-    assert isinstance(method, Together) and chunk % method.window == 0
+    method = STRATEGIES["multigrid"](Request(1e-8, 256, 2, chunk))
+    assert isinstance(method.method, Together) and chunk % method.window == 0
 
 
 def test_no_calibration_of_a_user_enters_the_decision(darcy, tmp_path, monkeypatch):
@@ -200,6 +235,15 @@ def test_what_depends_on_an_operator_is_prepared_once_while_it_stays_the_same():
 
 def test_methods_are_their_printed_form():
     assert repr(TinyLU()) == "TinyLU()"
-    loose, tight = Request(1e-6, 256, 64), Request(1e-8, 256, 64)
+    loose, tight = Request(1e-6, 256, 2, 64), Request(1e-8, 256, 2, 64)
     for make in STRATEGIES.values():
         assert repr(make(tight)) == repr(make(tight)) != repr(make(loose))
+
+
+def test_samples_that_multigrid_finds_hard_are_solved_by_what_is_surer(tmp_path):
+    family = WhiteNoise(resolution=48)
+    decision = decide("auto", 1e-8, family, 0)
+    assert decision.chosen == "multigrid" and isinstance(decision.method, Rescued)
+    ds = generate(family, 4, out=tmp_path / "set.h5", chunk=4, two_grid=0)
+    assert ds.certificates["certified"].all() and ds.certificates["iterations"].max() <= 60
+    assert reproduce(ds.path, 3, family=family).identical

@@ -187,7 +187,7 @@ def _solve(
     with compilation_announced():
         operator = as_operator(A)
         if method is None:
-            choice = choose(operator, recipe, **options, rhs=1 if b.ndim == 1 else b.shape[1])
+            choice = choose(operator, recipe, **options, rhs=1 if b.ndim == 1 else b.shape[1], dtype=b.dtype)
             if preconditioner.lower() != "auto":
                 reason = f"preconditioner {preconditioner.lower()}, as asked"
                 choice = Choice(choice.solver, recipe, (*choice.reasons, reason))

@@ -137,6 +137,37 @@ class Together(Method):
 
 
 @dataclasses.dataclass(frozen=True)
+class Rescued(Method):
+    """One method, and another one for the systems that it fails on.
+
+    Parameters
+    ----------
+    method, rescue : Method
+    """
+
+    method: Method
+    rescue: Method
+
+    @property
+    def window(self) -> int:
+        """That of the first method."""
+        return self.method.window
+
+    def start(self) -> SolveSystems:
+        """Return a function that solves systems, those that fail once more."""
+        first, second = self.method.start(), self.rescue.start()
+
+        def solve(systems: Sequence[System]) -> Sequence[Result]:
+            results = list(first(systems))
+            for number, result in enumerate(results):
+                if not result.converged:
+                    results[number] = second([systems[number]])[0]
+            return results
+
+        return solve
+
+
+@dataclasses.dataclass(frozen=True)
 class Request:
     """What a named way to solve is made for.
 
@@ -145,12 +176,15 @@ class Request:
     rtol : float
         Accepted relative residual.
     unknowns : int
+    dimension : int
+        Of space.
     chunk : int
         Samples in a chunk, of which a window must be a whole part.
     """
 
     rtol: float
     unknowns: int
+    dimension: int
     chunk: int
 
     @property
@@ -161,9 +195,13 @@ class Request:
 
 def _multigrid(request: Request) -> Method:
     from ..solvers import MultigridCG
+    from ..solvers.candidates import DIRECT_UNKNOWNS, TRUST
     from ..solvers.costs import ensemble_width
 
-    return Together(MultigridCG(rtol=request.aim), ensemble_width(request.unknowns, request.chunk))
+    fits = request.unknowns <= DIRECT_UNKNOWNS[min(request.dimension, 3)]
+    surer = STRATEGIES["direct" if fits else "cg+amg"](request)
+    together = Together(MultigridCG(rtol=request.aim, maxiter=TRUST), ensemble_width(request.unknowns, request.chunk))
+    return Rescued(together, surer)
 
 
 def _one_by_one(name: str) -> Callable[[Request], Method]:
@@ -189,7 +227,7 @@ STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "gmres+amg": _one_by_one("gmres+amg"),
     "bicgstab+ilu0": _one_by_one("bicgstab+ilu0"),
 }
-"""Named ways to solve; ``fft`` is for constant coefficients on boxes."""
+"""Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +282,7 @@ def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, see
     chosen, why, estimates = (
         _rule(family, seed, found, SAFETY * rtol) if solver == "auto" else (solver, "requested", ())
     )
-    method = STRATEGIES[chosen](Request(rtol, found.system.A.shape[0], chunk))
+    method = STRATEGIES[chosen](Request(rtol, found.system.A.shape[0], len(family.axes()), chunk))
     return Decision(solver, chosen, why, method, estimates)
 
 

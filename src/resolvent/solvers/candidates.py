@@ -17,6 +17,10 @@ iterations do not: it was measured for coefficients of one law, and others take 
 DIRECT_UNKNOWNS = {1: math.inf, 2: 500_000, 3: 50_000}
 """Largest systems to factorise, by dimension: SuperLU then holds about 1.5 GB of factors (0.5 GB at 512²)."""
 
+TRUST = 60
+"""Iterations after which multigrid gives way to what is surer. It takes 10 to 30 where it is right; white noise of
+contrast 10⁶ and anisotropy whose direction changes take hundreds."""
+
 DIGITS = 8.0
 """Digits that the model was measured for."""
 
@@ -105,6 +109,19 @@ def ranked(
         return ()
     best = min(known, key=lambda e: e.seconds * (1.0 if WAYS[e.way].sure else RISK))
     return (best, *(e for e in known if e is not best))
+
+
+def rescue(names: Sequence[str]) -> str | None:
+    """Return what to take of some candidates, ordered by preference, where the first one fails.
+
+    Examples
+    --------
+    >>> rescue(["multigrid", "cg+ic", "direct"]), rescue(["multigrid", "cg+amg"]), rescue(["direct", "cg+amg"])
+    ('direct', 'cg+amg', None)
+    """
+    if not names or names[0] in ("direct", "fft"):
+        return None
+    return next((name for name in ("direct", "cg+amg") if name in names[1:]), None)
 
 
 def told(estimates: Sequence[Estimate], model: CostModel, a: str = "a system") -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..operators import (
     SPD,
+    Array,
     Dense,
     Ensemble,
     LinearOperator,
@@ -21,7 +22,7 @@ from ..operators import (
     as_operator,
     detect_props,
 )
-from .candidates import DIRECT_UNKNOWNS, Estimate, ranked, told
+from .candidates import DIRECT_UNKNOWNS, Estimate, candidates, ranked, rescue, told
 from .costs import WAYS, CostModel, calibrated_model
 from .direct import Direct
 from .krylov.cg import CG
@@ -37,7 +38,7 @@ from .preconditioners.jacobi import Jacobi
 from .preconditioners.recipe import Recipe
 from .recycling.gcrodr import GCRODR
 from .solver import Solver
-from .structure import Structure, structure_of
+from .structure import Structure, nonsymmetric_stencil, structure_of
 
 DIRECT_UNKNOWNS_DENSE = 10_000
 """Limit for dense arrays: LU takes 2/3 n³ = 7e11 flops there, and a second array of 0.8 GB."""
@@ -95,6 +96,7 @@ class _Task:
     n_systems: float = 1
     rhs: float = 1
     model: CostModel | None = None
+    complex: bool = False
 
 
 def choose(
@@ -106,6 +108,7 @@ def choose(
     maxiter: int | None = None,
     n_systems: float = 1,
     rhs: float = 1,
+    dtype: Any = None,
     model: CostModel | None = None,
 ) -> Choice:
     """Choose a method and a preconditioner for A x = b by structure, claims and estimated cost.
@@ -127,6 +130,8 @@ def choose(
         from system to system is then counted at its share.
     rhs : int or inf
         How many right-hand sides each of them has.
+    dtype : dtype, optional
+        Of the right-hand sides, by default that of A: some methods are for real numbers only.
     model : CostModel, optional
         Instead of the one of this machine: ``costs.packaged_model()`` decides alike on all machines.
 
@@ -150,15 +155,16 @@ def choose(
         if not whole or not value >= 1 or (not math.isinf(value) and int(value) != value):
             raise ValueError(f"{name} must be a whole number ≥ 1 or infinity, got {value!r}")
     A = as_operator(A)
-    task = _Task({"rtol": rtol, "atol": atol, "maxiter": maxiter}, n_systems, rhs, model)
+    turned = dtype is not None and np.dtype(dtype).kind == "c"
+    task = _Task({"rtol": rtol, "atol": atol, "maxiter": maxiter}, n_systems, rhs, model, turned)
     n = A.shape[0]
     direct = M is None and Props.SINGULAR not in A.props
-    if direct and (fits(A) or (isinstance(A, Ensemble) and all(fits(member) for member in A.members))):
-        entries = "members" if isinstance(A, Ensemble) else "offsets"
-        count = len(A.members) if isinstance(A, Ensemble) else len(A.offsets) if isinstance(A, Stencil) else 0
-        reasons = [f"{n} unknowns, {count} {entries}", f"{_described(A.props)} (claimed by the operator)"]
-        choice = _by_cost(structure_of(A, A.props), A.props, None, task, reasons)
-        if choice is not None:  # and nothing was assembled
+    if direct and not A._holds_torch() and _read_off(A):
+        about = f"{len(A.members)} members" if isinstance(A, Ensemble) else f"{len(A.offsets)}-point stencil"
+        reasons = [f"{n} unknowns, {about}", _said(A.props, "claimed by the operator")]
+        entries = None if isinstance(A, Ensemble) else A.coefficients
+        choice = _by_cost(structure_of(A, A.props), A.props, entries, task, reasons)
+        if choice is not None:
             return choice
     matrix = _stored(A)
     if isinstance(A, Dense):
@@ -170,10 +176,9 @@ def choose(
         stored = getattr(A, "nnz", None) if matrix is None else matrix.nnz
         reasons = [f"{n} unknowns, " + ("entries not stored" if stored is None else f"{stored} entries")]
     props, source = _known(A, matrix)
-    described = _described(props)
-    reasons.append(f"{described} ({source})" if described else "neither symmetric nor self-adjoint as far as is known")
+    reasons.append(_said(props, source))
     if matrix is not None and direct and n:
-        choice = _by_cost(structure_of(A, props, matrix), props, matrix, task, reasons)
+        choice = _by_cost(structure_of(A, props, matrix), props, matrix.data, task, reasons)
         if choice is not None:
             return choice
     return _iterative(A, M, props, matrix, task, reasons)
@@ -187,6 +192,17 @@ def choose_for_singular(A: LinearOperator, choice: Choice) -> Choice:
     return _iterative(A, None, props, matrix, _Task(options), [*choice.reasons, "singular: no direct solver"])
 
 
+def choose_after(choice: Choice) -> Choice | None:
+    """Return what to go on with where the method that was chosen by its estimate fails, None where nothing is surer."""
+    name = rescue([estimate.way for estimate in choice.estimates])
+    if name is None:
+        return None
+    options = {key: getattr(choice.solver, key) for key in ("rtol", "atol", "maxiter")}
+    way = WAYS[name]
+    reasons = (*choice.reasons, f"{choice.estimates[0].way} failed: {name}")
+    return Choice(way.solver(**options), way.M, reasons, choice.props)
+
+
 def with_claims(A: LinearOperator, props: Props) -> LinearOperator:
     """Return a sparse matrix with the claims that were found, sharing its entries; any other operator as it is."""
     if type(A) is Sparse and props & ~A.props:
@@ -195,14 +211,15 @@ def with_claims(A: LinearOperator, props: Props) -> LinearOperator:
 
 
 def _by_cost(
-    structure: Structure | None, props: Props, matrix: sp.csr_array | None, task: _Task, reasons: list[str]
+    structure: Structure | None, props: Props, entries: Array | None, task: _Task, reasons: list[str]
 ) -> Choice | None:
     """Return the cheapest of the methods that the cost model knows for a structure, None where there is none."""
     if structure is None:
         return None
     model = calibrated_model() if task.model is None else task.model
     rtol = float(task.options["rtol"])
-    estimates = ranked(structure, model, n_systems=task.n_systems, rhs=task.rhs, rtol=rtol)
+    names = [name for name in candidates(structure) if not (task.complex and name == "multigrid")]
+    estimates = ranked(structure, model, names, n_systems=task.n_systems, rhs=task.rhs, rtol=rtol)
     if not estimates:
         if structure.unknowns > DIRECT_UNKNOWNS[structure.dimension]:
             limit = f"{DIRECT_UNKNOWNS[structure.dimension]:.0f} in {structure.dimension}-D"
@@ -210,7 +227,7 @@ def _by_cost(
         return None
     best = estimates[0]
     way = WAYS[best.way]
-    if way.M is not None and matrix is not None and not np.isfinite(matrix.data).all():
+    if way.M is not None and entries is not None and not np.isfinite(entries).all():
         return None
     solver = way.solver(**task.options)
     reasons = [*reasons, str(structure)]
@@ -284,8 +301,17 @@ def _claims(M: Any, A: LinearOperator, props: Props, matrix: sp.csr_array | None
     return _known(M, _stored(M))[0]
 
 
-def _described(props: Props) -> str:
-    return ", ".join((props & ~Props.VARIABLE).names())
+def _said(props: Props, source: str) -> str:
+    described = ", ".join((props & ~Props.VARIABLE).names())
+    return f"{described} ({source})" if described else "neither symmetric nor self-adjoint as far as is known"
+
+
+def _read_off(A: LinearOperator) -> TypeGuard[Stencil | Ensemble]:
+    """Whether all that matters is known without assembling A."""
+    if isinstance(A, Ensemble):
+        return all(fits(member) for member in A.members)
+    symmetric = bool(A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT))
+    return isinstance(A, Stencil) and Props.VARIABLE not in A.props and (symmetric or nonsymmetric_stencil(A))
 
 
 def _known(A: LinearOperator, matrix: sp.csr_array | None) -> tuple[Props, str]:

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from ..operators import Ensemble, LinearOperator, Props, Stencil, StructureError
 from .multigrid.multigrid_cg import fits
 from .separable import Couplings, constant_operator
-from .separable.couplings import NonFiniteError
+from .separable.couplings import NonFiniteError, along
 
 _PLANE_ENTRIES = 6.0
 """Mean entries a row above which a matrix without a grid is taken for three-dimensional (7-point) or denser."""
@@ -22,6 +22,9 @@ _NARROW = 8
 
 _EXAMINED = 2_000
 """Unknowns from which the entries of a matrix are looked at for a box: below, a factorisation takes no longer."""
+
+_SYMMETRIC = 1e-10
+"""Relative difference of opposite entries beyond which they are not a symmetric pair, whatever rounding did."""
 
 _THIN = 3
 """Points along an axis up to which it does not count as a dimension."""
@@ -116,6 +119,21 @@ def structure_of(A: LinearOperator, props: Props, matrix: sp.csr_array | None = 
     if definite and real and stable and n >= _EXAMINED and not A._holds_torch():
         box, constant = _on_box(A, grid, matrix)
     return Structure(n, max(_dimension(grid), 2), character, box, constant, stable)
+
+
+def nonsymmetric_stencil(A: Stencil) -> bool:
+    """Whether a pair of opposite coefficients shows that A is not symmetric; a few passes over them at most."""
+    places = {offset: number for number, offset in enumerate(A.offsets)}
+    for axis in range(A.coefficients.ndim - 1):
+        unit = tuple(int(a == axis) for a in range(A.coefficients.ndim - 1))
+        ahead, back = places.get(unit), places.get(tuple(-d for d in unit))
+        if A.mirrored or ahead is None or back is None:
+            continue
+        up = A.coefficients[ahead][along(axis, slice(None, -1))]
+        down = A.coefficients[back][along(axis, slice(1, None))]
+        if (abs(up - down) > _SYMMETRIC * (abs(up) + abs(down))).any():
+            return True
+    return False
 
 
 def _dimension(grid: tuple[int, ...]) -> int:
