@@ -194,7 +194,7 @@ def compare(
     for mode in ("solve", "generate"):
         if mode == "generate" and "shuffled" in problem:
             continue
-        request = Request(RTOL, unknowns, 64)
+        request = Request(RTOL, unknowns, len(family.axes()), 64)
         names = [method for method in methods if f"{mode} {method}" not in skipped]
         entries = {m: alone(m) if mode == "solve" else in_a_run(m, request) for m in names}
         if mode == "solve":

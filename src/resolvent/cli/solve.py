@@ -150,6 +150,7 @@ def _solve(
 
     from ..operators import as_operator
     from ..solvers.choose import Choice, choose
+    from ..solvers.facade.choosing import solve_as_chosen
     from .compilation import compilation_announced
     from .console import write
     from .progress import residual_shown
@@ -199,7 +200,7 @@ def _solve(
             for reason in reasons:
                 write(f"            {reason.strip()}")
         with residual_shown(str(choice.solver)) as callback:
-            return choice.solver.solve(operator, b, None, choice.M, callback=callback), choice.solver, A, b
+            return solve_as_chosen(choice, operator, operator, b, None, callback), choice.solver, A, b
 
 
 def _check_options(method: Any, options: dict[str, Any]) -> None:

@@ -73,15 +73,29 @@ def solve(
     else:
         choice = choose(operator, M, **options, rhs=_columns(operator, b), dtype=_dtype(b))
         operator = with_claims(operator, choice.props)
-    result = _run(_patient(choice), A, operator, b, x0, callback)
-    if solver is not None or result.converged:
+    result = solve_as_chosen(choice, A, operator, b, x0, callback)
+    if solver is not None or not isinstance(choice.solver, Direct) or not _broke_down(result):
         return result
-    if isinstance(choice.solver, Direct):
-        if not _broke_down(result):
-            return result
-        other: Choice | None = choose_for_singular(operator, choice)
-    else:
-        other = choose_after(choice) if _gave_up(result, maxiter) else None
+    return _go_on(result, _run(choose_for_singular(operator, choice), A, operator, b, x0, callback))
+
+
+def solve_as_chosen(
+    choice: Choice, A: Any, operator: LinearOperator, b: Array, x0: Array | None, callback: Callback | None
+) -> Result:
+    """Solve by a choice, and go on with what is surer where a method that was chosen by its estimate fails.
+
+    Parameters
+    ----------
+    choice : Choice
+    A : operator, matrix or tensor
+        As it was given.
+    operator : LinearOperator
+        The same as an operator.
+    b, x0, callback
+        As for `solve`.
+    """
+    result = _run(_patient(choice), A, operator, b, x0, callback)
+    other = choose_after(choice) if _gave_up(result, choice.solver.maxiter) else None
     return result if other is None else _go_on(result, _run(other, A, operator, b, x0, callback))
 
 
