@@ -263,6 +263,16 @@ def test_ensembles_and_stencils_are_chosen_for_without_assembling(monkeypatch):
     assert isinstance(alone.solver, MultigridCG) and "Ensemble" in str(alone)
 
 
+def test_ensembles_of_matrices_are_solved_one_member_after_the_other():
+    members = [Sparse(problem("definite-2d", 12, number)[0].to_sparse(), props=SPD) for number in range(3)]
+    choice = choose(Ensemble(members))
+    assert isinstance(choice.solver, Direct) and choice.structure.unknowns == 144 and choice.structure.members == 3
+    b = np.random.default_rng(0).standard_normal((144, 3))
+    x = solve(Ensemble(members), b).x
+    for number, member in enumerate(members):
+        np.testing.assert_allclose(member @ x[:, number], b[:, number], rtol=1e-6, atol=1e-6)
+
+
 def test_more_right_hand_sides_favour_a_factorisation():
     A, _ = problem("nonsymmetric-3d", 12, 0)
     one, many = choose(A), choose(A, rhs=math.inf)

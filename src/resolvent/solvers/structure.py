@@ -89,7 +89,10 @@ def structure_of(A: LinearOperator, props: Props, matrix: sp.csr_array | None = 
     """
     if isinstance(A, Ensemble):
         first = A.members[0]
-        found = structure_of(first, first.props) if isinstance(first, Stencil) else None
+        try:
+            found = structure_of(first, props, None if isinstance(first, Stencil) else first.to_sparse())
+        except StructureError:
+            found = None
         if found is None:
             return None
         same = all(fits(member) for member in A.members)
