@@ -3,7 +3,7 @@
 Run it on a quiet machine; it takes some minutes. `resolvent calibrate` does the same at fewer sizes for one's own
 machine.
 
-    python benchmarks/cost_model.py [--repeats 5] [--output src/resolvent/solvers/costs/packaged.json]
+    python benchmarks/cost_model.py [--repeats 5] [--again] [--output src/resolvent/solvers/costs/packaged.json]
 """
 
 from __future__ import annotations
@@ -16,9 +16,34 @@ from pathlib import Path
 
 from _report import RESULTS, about, console, one_thread
 
-from resolvent.solvers.costs import measure
+from resolvent.solvers.costs import CostModel, Point, measure
+from resolvent.solvers.costs.model import PARTS
+from resolvent.solvers.costs.stored import this_machine
 
 STORED = Path(__file__).resolve().parents[1] / "src" / "resolvent" / "solvers" / "costs" / "packaged.json"
+
+
+def least(found: Sequence[measure.Measured], earlier: CostModel) -> list[measure.Measured]:
+    """Return measurements lowered to those of an earlier run on the same machine: what else it did only adds."""
+    here = this_machine()
+    if {name: earlier.machine.get(name) for name in here} != here:
+        raise SystemExit("--again needs a model of this machine")
+    known = {
+        (kind, way, p.unknowns): p
+        for kind, ways in earlier.curves.items()
+        for way, curve in ways.items()
+        for p in curve.points
+    }
+    new = {(m.kind, m.way, m.point.unknowns): m.point for m in found}
+    merged = []
+    for kind, way, n in sorted(known.keys() | new.keys(), key=lambda key: key[2]):
+        points = [points[kind, way, n] for points in (known, new) if (kind, way, n) in points]
+        parts = {name: min(getattr(p, name) for p in points) for name in PARTS}
+        merged.append(measure.Measured(kind, way, Point(n, **parts)))
+    order = {
+        (kind, way): number for number, (kind, way) in enumerate((k, w) for k, ws in measure.PLAN.items() for w in ws)
+    }
+    return sorted(merged, key=lambda m: (order[m.kind, m.way], m.point.unknowns))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--patience", type=float, default=6.0, help="seconds for one size of a method")
+    parser.add_argument(
+        "--again", action="store_true", help="keep the least of what the output holds of this machine and of this run"
+    )
     parser.add_argument("--quick", action="store_true", help="few small sizes")
     parser.add_argument("--output", type=Path, help="by default the file of the package; results/ for --quick")
     options = parser.parse_args(arguments)
@@ -41,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             p = measured.point
             times = " ".join(f"{1e3 * seconds:10.3f}" for seconds in (p.first, p.again, p.solve, p.column))
             console.print(f"{measured.kind:16} {measured.way:20} {p.unknowns:8} {times}", soft_wrap=True)
+    if options.again:
+        earlier = CostModel.from_json(json.loads(output.read_text(encoding="utf-8")))
+        found = least(found, earlier)
     model = measure.fitted(found, load=load)
     text = json.dumps(model.to_json(), ensure_ascii=False)
     text = text.replace('"curves": {', '"curves": {\n ').replace('}], "', '}],\n  "').replace("]}, ", "]},\n ")
