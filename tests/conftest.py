@@ -20,6 +20,9 @@ for name in ("COLUMNS", "LINES"):
 # with what it wrote takes itself for a part of the job that is already running.
 ENVIRONMENT = dict(os.environ)
 
+# What is chosen must not depend on whether `resolvent calibrate` was run on this machine.
+os.environ["RESOLVENT_CALIBRATION"] = ENVIRONMENT["RESOLVENT_CALIBRATION"] = f"{os.devnull}/costs.json"
+
 # Before anything imports matplotlib: tests have no display.
 os.environ["MPLBACKEND"] = ENVIRONMENT["MPLBACKEND"] = "Agg"
 

@@ -6,7 +6,7 @@ import math
 import re
 
 _TOKEN = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|[^\s\d]+|\d+")
-_VOLATILE = re.compile(r"^\s*(seconds|written|host|date|python|samples per second|rate)\b")
+_VOLATILE = re.compile(r"^\s*(seconds|estimated|written|host|date|python|samples per second|rate)\b")
 SMALL = 1e-5
 """Below this, numbers are rounding errors or residuals: their order of magnitude must agree to a factor of 100."""
 

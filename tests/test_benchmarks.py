@@ -128,6 +128,33 @@ def test_generation_runs_in_a_tiny_form(tmp_path):
     assert "12²: work units a sample" in names and "16²: times the best other" in names
 
 
+def test_choice_runs_in_a_tiny_form(tmp_path):
+    choice = load("choice")
+    choice.main(["--quick", "--sizes", "10", "--sizes3d", "6", "--repeats", "1", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "choice-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "choice-quick.png").stat().st_size > 10_000
+    rows = {(row["problem"], row["mode"]): row for row in report["rows"]}
+    assert len(rows) == len(report["rows"]) == len(report["checks"]) == 2 * len(choice.PROBLEMS) - 2
+    for (problem, mode), row in rows.items():
+        own = [name for name in row["seconds"] if name not in choice.REFERENCES]
+        assert set(own) >= set(choice.PROBLEMS[problem][1]) and row["best"] in own, (problem, mode)
+        assert row["seconds"][row["best"]] == min(
+            seconds for name, seconds in row["seconds"].items() if seconds and name in own and name not in row["failed"]
+            and row["worst_residual"][name] <= 1e-8
+        )  # fmt: skip
+        assert row["ratio"] > 0.0 and row["chosen"] in own
+    assert all(row["worst_residual"]["direct"] <= 1e-8 for row in rows.values())
+
+
+def test_the_cost_model_is_fitted_in_a_tiny_form(tmp_path):
+    from resolvent.solvers.costs import CostModel, measure
+
+    output = tmp_path / "model.json"
+    load("cost_model").main(["--quick", "--repeats", "1", "--output", str(output)])
+    model = CostModel.from_json(json.loads(output.read_text(encoding="utf-8")))
+    assert set(model.curves) == set(measure.PLAN) and "load" in model.machine
+
+
 def test_the_published_matrix_is_the_laplacian_of_a_times_u():
     streams = load("_streams")
     rng = np.random.default_rng(0)

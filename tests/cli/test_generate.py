@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from resolvent import datasets
+from resolvent.cli import generate as command
+from resolvent.datasets.methods import STRATEGIES
 
 from .conftest import interrupt_when
 
@@ -26,6 +28,22 @@ def test_certificate_table(run, tmp_path):
     assert "6 of 6, 0 failed" in result.stdout and "iterations  median" in result.stdout
     assert re.search(r"cost +draw \d+ %.*solve \d+ %", result.stdout)
     assert str(out) in result.stdout and "samples/s" in result.stdout
+
+
+def test_explain_says_which_method_and_why_and_makes_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("generate", "darcy", "--resolution", 64, "--explain")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "method multigrid" in text and "4096 unknowns, 2-D, positive definite" in text
+    assert "estimated multigrid" in text and "direct" in text and "members=16" in text
+    assert list(tmp_path.iterdir()) == []
+    named = " ".join(run("generate", "darcy", "--explain", "--solver", "cg+amg").stdout.split())
+    assert "method cg+amg" in named and "why requested" in named
+
+
+def test_the_help_names_all_strategies():
+    assert tuple(STRATEGIES) == command.STRATEGIES
 
 
 def test_options_reach_the_dataset(run, tmp_path):

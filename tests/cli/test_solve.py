@@ -8,6 +8,8 @@ import scipy.sparse as sp
 
 from resolvent import solvers
 from resolvent.cli.registry import recipe_classes, solver_classes
+from resolvent.datasets.diffusion import cell_transmissibilities
+from resolvent.operators import Stencil
 
 from .conftest import laplacian
 
@@ -88,9 +90,19 @@ def test_options_of_a_solver(run, matrices):
 def test_explain_prints_choice_and_reasons(run, matrices):
     result = run("solve", matrices / "A.mtx", "--explain")
     text = result.stdout
-    assert "choice      Direct" in text and "positive" in text and "few enough unknowns" in text
+    assert "choice      Direct" in text and "positive" in text and "estimated direct" in text and " ms a system" in text
     named = run("solve", matrices / "A.mtx", "--explain", "-s", "cg", "-p", "jacobi").stdout
     assert "choice      CG(rtol=1e-08) with Jacobi()" in named and "as asked" in named
+
+
+def test_a_matrix_that_multigrid_finds_hard_is_solved_all_the_same(run, tmp_path):
+    n = 64
+    a = 10.0 ** np.random.default_rng(0).uniform(-3.0, 3.0, (n, n))
+    A = Stencil.from_transmissibilities(cell_transmissibilities(a, 1.0 / n, 2)).to_sparse()
+    sp.save_npz(tmp_path / "A.npz", A)
+    result = run("solve", tmp_path / "A.npz", "--explain")
+    assert result.exit_code == 0, result.output
+    assert "choice      MultigridCG" in result.stdout and "after MultigridCG" in lines_of(result)["solver"]
 
 
 def test_auto_keeps_to_a_preconditioner_that_was_asked_for(run, matrices):

@@ -6,7 +6,7 @@ from tiny_family import Matrix, TinyDiffusion
 
 from resolvent.datasets import DiscretisationError, System, describe, families, generate, verify
 from resolvent.datasets.discretisation import inspect_discretisation
-from resolvent.datasets.methods import STRATEGIES
+from resolvent.datasets.methods import STRATEGIES, Request
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_a_set_states_its_structural_checks_and_discretisation_error(tmp_path, d
 
 
 def test_the_estimate_falls_with_refinement():
-    method = STRATEGIES["direct"](1e-8)
+    method = STRATEGIES["direct"](Request(1e-8, 256, 2, 64))
     coarse, fine = (
         inspect_discretisation(families.get("darcy2d", resolution=n), 0, 4, method, None)["two_grid_errors"]
         for n in (16, 64)
@@ -35,7 +35,7 @@ def test_the_estimate_falls_with_refinement():
 
 
 def test_large_problems_are_not_estimated_unasked(darcy):
-    method = STRATEGIES["direct"](1e-8)
+    method = STRATEGIES["direct"](Request(1e-8, 256, 2, 64))
     large = inspect_discretisation(families.get("darcy2d", resolution=140), 0, 4, method, None)
     assert large["two_grid_errors"] == []
     assert "two_grid=" in large["note"]

@@ -1,4 +1,4 @@
-"""The command line: `resolvent solve`, `generate`, `verify`, `plot` and the others, one command a file.
+"""The command line: `resolvent solve`, `calibrate`, `generate`, `verify`, `plot` and the others, one command a file.
 
 What a command needs is imported when it runs, so that ``resolvent --help`` answers at once.
 """

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 --workers 2 --out darcy.h5"
 
+STRATEGIES = (
+    *("multigrid", "direct", "fft", "cg+amg", "cg+ic", "cg+ssor", "cg+fft"),
+    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0"),
+)
+"""Names for the help, which is to appear without importing them; a test compares them with the library's."""
+
 _FAMILY, _CERTIFICATE, _RUN = "Family options", "Solution and certificate", "Run"
 
 
@@ -68,7 +74,7 @@ def generate(
         typer.Option(
             "--solver",
             "-s",
-            help="auto, direct, cg+amg, cg+ssor, cg+fft, gmres+ilu; auto decides by a rule.",
+            help=f"auto, {', '.join(STRATEGIES)}; auto decides alike on every machine, see --explain.",
             rich_help_panel=_CERTIFICATE,
         ),
     ] = "auto",
@@ -94,6 +100,14 @@ def generate(
     chunk: Annotated[
         int, typer.Option(help="Samples in a unit of work: what an interruption can lose.", rich_help_panel=_RUN)
     ] = 64,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Print which method would solve the systems and why, and generate nothing.",
+            rich_help_panel=_CERTIFICATE,
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Discard a dataset of another configuration at --out.", rich_help_panel=_RUN),
@@ -124,6 +138,9 @@ def generate(
     if not 0.0 < rtol < 1.0:
         raise InputError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}", "correct --rtol")
     made = _family(family, resolution, grid, preset, option or [])
+    if explain:
+        _explain(made, solver, rtol, seed, chunk)
+        return
     path = Path(f"{family}.h5") if out is None else out
     if not path.name:
         raise InputError("--out holds no file name", f"for example --out {family}.h5")
@@ -167,6 +184,15 @@ def generate(
         there = f"all {n} samples" if n > 1 else "the only sample"
         write(f"{path}: {there} of {made.name} {'were' if n > 1 else 'was'} there already")
     print_certificate(datasets.describe(path))
+
+
+def _explain(family: Any, solver: str, rtol: float, seed: int, chunk: int) -> None:
+    from .. import datasets
+    from .console import write_pairs
+
+    decision = datasets.explain(family, solver=solver, rtol=rtol, seed=seed, chunk=chunk)
+    rows = {"family": repr(family), "method": decision.chosen, "why": decision.why, "in full": repr(decision.method)}
+    write_pairs(rows, indent=0)
 
 
 def _strategies() -> list[str]:

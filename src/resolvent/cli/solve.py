@@ -17,7 +17,7 @@ EXAMPLE = "Example: resolvent solve A.mtx b.npy --rtol 1e-10 --out x.npy --plot 
 SOLVERS = (
     *("direct", "fastpoisson", "cg", "flexiblecg", "blockcg", "deflatedcg", "minres", "minresqlp", "rminres"),
     *("gmres", "fgmres", "lgmres", "gcrot", "gcrodr", "blockgcrodr", "idr", "bicgstab", "bicg", "cgs", "qmr", "tfqmr"),
-    *("cocg", "cocr", "lsqr", "lsmr"),
+    *("cocg", "cocr", "lsqr", "lsmr", "multigridcg"),
 )
 PRECONDITIONERS = (
     *("jacobi", "blockjacobi", "linejacobi", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),
@@ -48,7 +48,7 @@ def solve(
         typer.Option(
             "--solver",
             "-s",
-            help=f"auto, {', '.join(SOLVERS)}; auto decides by the structure of A.",
+            help=f"auto, {', '.join(SOLVERS)}; auto decides by the structure of A and by costs.",
             rich_help_panel=_METHOD,
         ),
     ] = "auto",
@@ -150,6 +150,7 @@ def _solve(
 
     from ..operators import as_operator
     from ..solvers.choose import Choice, choose
+    from ..solvers.facade.choosing import solve_as_chosen
     from .compilation import compilation_announced
     from .console import write
     from .progress import residual_shown
@@ -187,7 +188,7 @@ def _solve(
     with compilation_announced():
         operator = as_operator(A)
         if method is None:
-            choice = choose(operator, recipe, **options)
+            choice = choose(operator, recipe, **options, rhs=1 if b.ndim == 1 else b.shape[1], dtype=b.dtype)
             if preconditioner.lower() != "auto":
                 reason = f"preconditioner {preconditioner.lower()}, as asked"
                 choice = Choice(choice.solver, recipe, (*choice.reasons, reason))
@@ -199,7 +200,7 @@ def _solve(
             for reason in reasons:
                 write(f"            {reason.strip()}")
         with residual_shown(str(choice.solver)) as callback:
-            return choice.solver.solve(operator, b, None, choice.M, callback=callback), choice.solver, A, b
+            return solve_as_chosen(choice, operator, operator, b, None, callback), choice.solver, A, b
 
 
 def _check_options(method: Any, options: dict[str, Any]) -> None:

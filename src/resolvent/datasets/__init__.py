@@ -23,6 +23,7 @@ from .errors import (
     StorageError,
     WorkerLostError,
 )
+from .explanation import explain
 from .family import Family, FieldSpec, LinearFamily, System
 from .methods import Method, OneByOne
 from .pipeline import generate
@@ -56,6 +57,7 @@ __all__ = [
     "VerificationReport",
     "WorkerLostError",
     "describe",
+    "explain",
     "families",
     "generate",
     "open",

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .family import LinearFamily, System
-from .sample_arrays import first_sample
+from .judgement import judge, same_matrix
+from .sample_arrays import FirstSample, first_sample
 
 if TYPE_CHECKING:
+    from ..solvers.candidates import Estimate
     from ..solvers.prepared import Prepared
     from ..solvers.result import Result
     from ..solvers.solver import Solver
@@ -25,23 +27,6 @@ if TYPE_CHECKING:
 SAFETY = 0.5
 """Solvers are asked for this fraction of the accepted residual. The certificate sums the residual anew, in another
 order than the solver, so a solver that stops exactly at the tolerance would now and then miss it by rounding."""
-
-PLANE_DIRECT_LIMIT = 25_000
-"""Unknowns of a definite 2-D problem up to which `auto` factorises. Measured on one core with lognormal coefficients:
-a factorisation with a repeated analysis takes two thirds of the time of conjugate gradients with AMG, set-up included,
-at 128², and one and a half times as long at 256² (`benchmarks/generation.py`)."""
-
-SPACE_SSOR_LIMIT = 300_000
-"""Unknowns of a definite 3-D problem up to which `auto` prefers SSOR: the set-up of AMG costs more than the iterations
-it saves, three times as much at 32³ (``benchmarks/generation.py --family darcy3d``)."""
-
-WIDEST = 16
-"""Most members of an ensemble."""
-
-CACHED_UNKNOWNS = 131_072
-"""Unknowns of all members of an ensemble together: some 75 bytes each are worked with in every iteration, which then
-stay within a third-level cache of 10 MB and more. Twice as many were a third slower at 256² where that cache has
-32 MB for several processors; fewer than 16 members pay less for loops over short rows."""
 
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 
@@ -76,7 +61,8 @@ class OneByOne(Method):
     """One solver applied to one system after the other.
 
     Whatever the solver and its preconditioner can reuse of the system before (`Prepared.update`), they do; a system
-    with the same operator as the one before reuses all of it.
+    with the operator of the one before, or one with the same entries, reuses all of it: a constant matrix is factorised
+    once a chunk.
 
     Parameters
     ----------
@@ -98,7 +84,7 @@ class OneByOne(Method):
             for A, b in systems:
                 if prepared is None or prepared.A.shape != A.shape:
                     prepared = self.solver.prepare(A, self.M)
-                elif prepared.A is not A:
+                elif not same_matrix(prepared.A, A):
                     prepared.update(A)
                 results.append(prepared.solve(b))
             return results
@@ -151,6 +137,37 @@ class Together(Method):
 
 
 @dataclasses.dataclass(frozen=True)
+class Rescued(Method):
+    """One method, and another one for the systems that it fails on.
+
+    Parameters
+    ----------
+    method, rescue : Method
+    """
+
+    method: Method
+    rescue: Method
+
+    @property
+    def window(self) -> int:
+        """That of the first method."""
+        return self.method.window
+
+    def start(self) -> SolveSystems:
+        """Return a function that solves systems, those that fail once more."""
+        first, second = self.method.start(), self.rescue.start()
+
+        def solve(systems: Sequence[System]) -> Sequence[Result]:
+            results = list(first(systems))
+            for number, result in enumerate(results):
+                if not result.converged:
+                    results[number] = second([systems[number]])[0]
+            return results
+
+        return solve
+
+
+@dataclasses.dataclass(frozen=True)
 class Request:
     """What a named way to solve is made for.
 
@@ -159,12 +176,15 @@ class Request:
     rtol : float
         Accepted relative residual.
     unknowns : int
+    dimension : int
+        Of space.
     chunk : int
         Samples in a chunk, of which a window must be a whole part.
     """
 
     rtol: float
     unknowns: int
+    dimension: int
     chunk: int
 
     @property
@@ -173,54 +193,41 @@ class Request:
         return SAFETY * self.rtol
 
 
-def _direct(request: Request) -> Method:
-    from ..solvers import Direct
-
-    return OneByOne(Direct(rtol=request.aim))
-
-
 def _multigrid(request: Request) -> Method:
     from ..solvers import MultigridCG
+    from ..solvers.candidates import DIRECT_UNKNOWNS, TRUST
+    from ..solvers.costs import ensemble_width
 
-    window = WIDEST
-    while window > 1 and (window * request.unknowns > CACHED_UNKNOWNS or request.chunk % window):
-        window //= 2
-    return Together(MultigridCG(rtol=request.aim), window)
-
-
-def _cg_amg(request: Request) -> Method:
-    from ..solvers import AMG, CG
-
-    return OneByOne(CG(rtol=request.aim), AMG())
+    fits = request.unknowns <= DIRECT_UNKNOWNS[min(request.dimension, 3)]
+    surer = STRATEGIES["direct" if fits else "cg+amg"](request)
+    together = Together(MultigridCG(rtol=request.aim, maxiter=TRUST), ensemble_width(request.unknowns, request.chunk))
+    return Rescued(together, surer)
 
 
-def _cg_ssor(request: Request) -> Method:
-    from ..solvers import CG, SSOR
+def _one_by_one(name: str) -> Callable[[Request], Method]:
+    def make(request: Request) -> Method:
+        from ..solvers.costs import WAYS
 
-    return OneByOne(CG(rtol=request.aim), SSOR())
+        way = WAYS[name]
+        return OneByOne(way.solver(rtol=request.aim), way.M)
 
-
-def _cg_fft(request: Request) -> Method:
-    from ..solvers import CG, FastPoisson
-
-    return OneByOne(CG(rtol=request.aim), FastPoisson())
-
-
-def _gmres_ilu(request: Request) -> Method:
-    from ..solvers import GMRES, ILU
-
-    return OneByOne(GMRES(rtol=request.aim, restart=60), ILU())
+    return make
 
 
 STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "multigrid": _multigrid,
-    "direct": _direct,
-    "cg+amg": _cg_amg,
-    "cg+ssor": _cg_ssor,
-    "cg+fft": _cg_fft,
-    "gmres+ilu": _gmres_ilu,
+    "direct": _one_by_one("direct"),
+    "fft": _one_by_one("fft"),
+    "cg+amg": _one_by_one("cg+amg"),
+    "cg+ic": _one_by_one("cg+ic"),
+    "cg+ssor": _one_by_one("cg+ssor"),
+    "cg+fft": _one_by_one("cg+fft"),
+    "gmres+ilu": _one_by_one("gmres+ilu"),
+    "gmres+ilu0": _one_by_one("gmres+ilu0"),
+    "gmres+amg": _one_by_one("gmres+amg"),
+    "bicgstab+ilu0": _one_by_one("bicgstab+ilu0"),
 }
-"""Named ways to solve."""
+"""Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,19 +242,29 @@ class Decision:
         A strategy name or the same printed form.
     why : str
     method : Method
+    estimates : tuple of Estimate
+        What the strategies that came into question were estimated to take for a sample, the chosen one first; empty
+        where nothing was to be decided.
     """
 
     requested: str
     chosen: str
     why: str
     method: Method
+    estimates: tuple[Estimate, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.chosen}: {self.why}", f"method      {self.method!r}"]
+        lines += [f"{'estimate' if not i else '':<11} {estimate}" for i, estimate in enumerate(self.estimates)]
+        return "\n".join(lines)
 
 
 def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, seed: int, chunk: int = 64) -> Decision:
     """Resolve a requested solver for a family.
 
-    ``auto`` decides by rule from the structure of the first system: no timing enters, so that every run and every
-    machine decides alike.
+    ``auto`` decides by the structure of the first two systems and by the cost model stored with the package: nothing is
+    timed, and no calibration of a user enters, so that every run and every machine decides alike. The number of samples
+    does not enter either, since a set may grow.
 
     Raises
     ------
@@ -261,9 +278,12 @@ def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, see
     if solver not in ("auto", *STRATEGIES):
         names = ", ".join(repr(name) for name in ("auto", *STRATEGIES))
         raise ValueError(f"solver must be one of {names}, a Solver or a Method, got {solver!r}")
-    system = first_sample(family, seed).system
-    chosen, why = _rule(system, len(family.axes())) if solver == "auto" else (solver, "requested")
-    return Decision(solver, chosen, why, STRATEGIES[chosen](Request(rtol, system.A.shape[0], chunk)))
+    found = first_sample(family, seed)
+    chosen, why, estimates = (
+        _rule(family, seed, found, SAFETY * rtol) if solver == "auto" else (solver, "requested", ())
+    )
+    method = STRATEGIES[chosen](Request(rtol, found.system.A.shape[0], len(family.axes()), chunk))
+    return Decision(solver, chosen, why, method, estimates)
 
 
 def _decide_for_solver(solver: Any, rtol: float) -> Decision:
@@ -276,18 +296,6 @@ def _decide_for_solver(solver: Any, rtol: float) -> Decision:
     return Decision(repr(solver), repr(solver), "requested", OneByOne(solver))
 
 
-def _rule(system: System, dimension: int) -> tuple[str, str]:
-    from ..operators import Props
-    from ..solvers.multigrid.multigrid_cg import fits
-
-    n = system.A.shape[0]
-    size = f"{n} unknowns in {dimension}-D"
-    if Props.POSITIVE_DEFINITE not in system.A.props:
-        return "direct", f"{size}, not known to be positive definite: sparse LU"
-    if fits(system.A):
-        return "multigrid", f"{size}, diffusion on a box: multigrid for many samples at once"
-    if dimension <= 2 and n <= PLANE_DIRECT_LIMIT:
-        return "direct", f"{size}, at most {PLANE_DIRECT_LIMIT}: a factorisation, analysed once for all samples"
-    if dimension >= 3 and n <= SPACE_SSOR_LIMIT:
-        return "cg+ssor", f"{size}, at most {SPACE_SSOR_LIMIT}: conjugate gradients with SSOR, which needs no set-up"
-    return "cg+amg", f"{size}, positive definite: conjugate gradients with algebraic multigrid"
+def _rule(family: LinearFamily, seed: int, found: FirstSample, rtol: float) -> tuple[str, str, tuple[Estimate, ...]]:
+    judged = judge(family, seed, found, rtol)
+    return judged.chosen, judged.why, judged.estimates

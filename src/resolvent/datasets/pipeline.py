@@ -85,9 +85,10 @@ def generate(
         Root of all random streams.
     rtol : float
         Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs.
-    solver : {"auto", "multigrid", "direct", "cg+amg", "cg+ssor", "cg+fft", "gmres+ilu"}, Solver or Method
-        How systems are solved; a solver less accurate than `rtol` demands is tightened. ``auto`` decides by rule from
-        the first system; the decision is stored before the first chunk.
+    solver : {"auto", "multigrid", "direct", "cg+amg", "gmres+ilu", …}, Solver or Method
+        How systems are solved: `methods.STRATEGIES` has all names. A solver less accurate than `rtol` demands is
+        tightened. ``auto`` decides by the structure of the first systems and the costs stored with the package, alike
+        on every machine (`explain` shows it); the decision is stored before the first chunk.
     chunk : int
         Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
         at most n/chunk workers.
@@ -152,7 +153,7 @@ def generate(
             rtol,
         )
     run = _Run(
-        _as_linear_family(family),
+        as_linear_family(family),
         check_count("n", n, 1),
         Path(out),
         {
@@ -173,7 +174,8 @@ def generate(
     return run(overwrite)
 
 
-def _as_linear_family(family: Family | str) -> LinearFamily:
+def as_linear_family(family: Family | str) -> LinearFamily:
+    """Return a family that may be given by its name."""
     if isinstance(family, str):
         family = families.get(family)
     if not isinstance(family, LinearFamily):

@@ -11,6 +11,9 @@ from scipy.sparse import csgraph
 from .convert import as_operator
 from .props import Props
 
+_PROBED = 512
+"""Rows and columns that are looked at first: most matrices that are not symmetric show it there."""
+
 
 def detect_props(A: Any, *, rtol: float = 1e-14) -> Props:
     """Return the claims that the entries of A prove up to rounding: symmetry, and definiteness by diagonal dominance.
@@ -49,6 +52,8 @@ def detect_props(A: Any, *, rtol: float = 1e-14) -> Props:
         matrix.eliminate_zeros()
     if matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0 or not np.isfinite(matrix.data).all():
         return Props.NONE
+    if matrix.shape[0] > 4 * _PROBED and _neither(matrix[:_PROBED][:, :_PROBED], rtol):
+        return Props.NONE
     props = Props.NONE
     if entries_equal(matrix, matrix.T, rtol):
         props |= Props.SYMMETRIC
@@ -63,6 +68,13 @@ def detect_props(A: Any, *, rtol: float = 1e-14) -> Props:
         if matrix.dtype.kind != "c" and (off_diagonal <= 0).all():
             props |= Props.M_MATRIX
     return props
+
+
+def _neither(matrix: sp.csr_array, rtol: float) -> bool:
+    """Whether a matrix is neither symmetric nor self-adjoint."""
+    if entries_equal(matrix, matrix.T, rtol):
+        return False
+    return matrix.dtype.kind != "c" or not entries_equal(matrix, matrix.T.conj(), rtol)
 
 
 def entries_equal(A: sp.csr_array, B: Any, rtol: float) -> bool:

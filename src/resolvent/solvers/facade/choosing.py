@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from ...operators import Array, LinearOperator, as_operator
 from ...operators.arrays import is_torch
-from ..choose import Choice, choose, choose_for_singular, with_claims
+from ..candidates import TRUST
+from ..choose import Choice, choose, choose_after, choose_for_singular, with_claims
 from ..direct import Direct
+from ..multigrid.multigrid_cg import MultigridCG
 from ..progress import Callback
 from ..result import Result, Timing
 from ..solver import Solver
@@ -67,12 +71,32 @@ def solve(
     if solver is not None:
         choice = Choice(dataclasses.replace(solver, **options), M, ("as asked",))
     else:
-        choice = choose(operator, M, **options)
+        choice = choose(operator, M, **options, rhs=_columns(operator, b), dtype=_dtype(b))
         operator = with_claims(operator, choice.props)
-    result = _run(choice, A, operator, b, x0, callback)
+    result = solve_as_chosen(choice, A, operator, b, x0, callback)
     if solver is not None or not isinstance(choice.solver, Direct) or not _broke_down(result):
         return result
     return _go_on(result, _run(choose_for_singular(operator, choice), A, operator, b, x0, callback))
+
+
+def solve_as_chosen(
+    choice: Choice, A: Any, operator: LinearOperator, b: Array, x0: Array | None, callback: Callback | None
+) -> Result:
+    """Solve by a choice, and go on with what is surer where a method that was chosen by its estimate fails.
+
+    Parameters
+    ----------
+    choice : Choice
+    A : operator, matrix or tensor
+        As it was given.
+    operator : LinearOperator
+        The same as an operator.
+    b, x0, callback
+        As for `solve`.
+    """
+    result = _run(_patient(choice), A, operator, b, x0, callback)
+    other = choose_after(choice) if _gave_up(result, choice.solver.maxiter) else None
+    return result if other is None else _go_on(result, _run(other, A, operator, b, x0, callback))
 
 
 def _run(
@@ -86,6 +110,33 @@ def _run(
     return solve_tensors(system, b, x0, choice.M, lambda _: (choice.solver, choice.M), callback)
 
 
+def _columns(A: LinearOperator, b: Any) -> int:
+    """Return how many right-hand sides an (n, k) array is; what is wrong with others is said later."""
+    shape = tuple(getattr(b, "shape", ()))
+    return int(shape[1]) if len(shape) == 2 and shape[0] == A.shape[0] and shape != A.grid and shape[1] else 1
+
+
+def _dtype(b: Any) -> Any:
+    """Return the dtype of numpy's that right-hand sides have; what is wrong with others is said later."""
+    return (
+        np.dtype(np.complex128) if is_torch(b) and b.is_complex() else np.asarray(b).dtype if not is_torch(b) else None
+    )
+
+
+def _patient(choice: Choice) -> Choice:
+    """Return the choice with a limit on iterations where something surer can follow."""
+    if not isinstance(choice.solver, MultigridCG) or choice.solver.maxiter is not None or choose_after(choice) is None:
+        return choice
+    return dataclasses.replace(choice, solver=dataclasses.replace(choice.solver, maxiter=TRUST))
+
+
+def _gave_up(result: Result, maxiter: int | None) -> bool:
+    """Whether a method failed in a way that says nothing against another one."""
+    failures = {Status.BREAKDOWN, Status.INDEFINITE, Status.STAGNATED, Status.DIVERGED}
+    failures |= set() if maxiter is not None else {Status.MAXITER}
+    return any(column.status in failures for column in result.columns)
+
+
 def _broke_down(result: Result) -> bool:
     return any(column.status is Status.BREAKDOWN for column in result.columns)
 
@@ -94,7 +145,8 @@ def _go_on(failed: Result, result: Result) -> Result:
     """Return the result of a second method such that it tells of the first attempt and bears its cost."""
     counts = dataclasses.replace(failed.counts)
     counts.add(result.counts)
-    reasons = (f"{failed.extra.get('reason', 'no factorisation')}, solved iteratively", result.extra.get("reason"))
+    tail = ", solved iteratively" if _broke_down(failed) else ""
+    reasons = (f"{failed.extra.get('reason', failed.status.name)}{tail}", result.extra.get("reason"))
     return dataclasses.replace(
         result,
         counts=counts,

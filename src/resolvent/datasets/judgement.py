@@ -1,0 +1,104 @@
+"""Which of the named ways suits the systems of a family: what ``--solver auto`` takes, the same on every machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import SampleError
+from .family import LinearFamily
+from .file_format import Layout
+from .sample_arrays import FirstSample, drawn_inputs, working_inputs
+
+if TYPE_CHECKING:
+    from ..solvers.candidates import Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """The chosen way, and why.
+
+    Attributes
+    ----------
+    chosen : str
+        Name of a strategy.
+    why : str
+    estimates : tuple of Estimate
+        The chosen one first.
+    """
+
+    chosen: str
+    why: str
+    estimates: tuple[Estimate, ...] = ()
+
+
+def judge(family: LinearFamily, seed: int, found: FirstSample, rtol: float) -> Judgement:
+    """Decide by the structure of the first system, by whether the second has the same matrix, and by packaged costs.
+
+    Parameters
+    ----------
+    found : FirstSample
+        The sample to judge by.
+    rtol : float
+        What solvers are asked for.
+    """
+    from ..operators import Props, StructureError, detect_props
+    from ..solvers.candidates import ranked, told
+    from ..solvers.costs import packaged_model
+    from ..solvers.multigrid.multigrid_cg import fits
+    from ..solvers.structure import structure_of
+
+    A = found.system.A
+    props, matrix = A.props, None
+    if not fits(A):
+        try:
+            matrix = A.to_sparse()
+        except StructureError:
+            return Judgement("direct", f"{A.shape[0]} unknowns, entries not stored: no other method is sure to apply")
+        if not props & (Props.SYMMETRIC | Props.SELF_ADJOINT):
+            props |= detect_props(matrix)
+    structure = structure_of(A, props, matrix)
+    constant = _constant(family, seed, found)
+    systems, rhs = (1.0, math.inf) if constant else (math.inf, 1.0)
+    model = packaged_model()
+    estimates = () if structure is None else ranked(structure, model, n_systems=systems, rhs=rhs, rtol=rtol)
+    traits = f"{A.shape[0]} unknowns, {structure}" + (", one matrix for all samples" if constant else "")
+    if not estimates:
+        return Judgement("direct", f"{traits}: no other method is sure to converge")
+    return Judgement(estimates[0].way, f"{traits}: {told(estimates, model, 'a sample')}", estimates)
+
+
+def same_matrix(A: Any, B: Any) -> bool:
+    """Whether two operators are one, or have the same entries. Stops at the first that differs in kind or shape."""
+    from ..operators import Sparse, Stencil
+
+    if A is B:
+        return True
+    if isinstance(A, Stencil) and isinstance(B, Stencil):
+        alike = (A.offsets, A.mirrored, A.props, A.dtype) == (B.offsets, B.mirrored, B.props, B.dtype)
+        return alike and _equal(A.coefficients, B.coefficients)
+    if type(A) is Sparse and type(B) is Sparse and A.props == B.props and A.shape == B.shape:
+        parts = ("data", "indices", "indptr")
+        return all(_equal(getattr(A.matrix, part), getattr(B.matrix, part)) for part in parts)
+    return False
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays are equal: unequal ones nearly always differ at the start, so that is looked at first."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    a, b = a.reshape(-1), b.reshape(-1)
+    return np.array_equal(a[:512], b[:512]) and np.array_equal(a, b)
+
+
+def _constant(family: LinearFamily, seed: int, found: FirstSample) -> bool:
+    """Whether the next sample has the matrix of the first."""
+    layout = Layout(family, "float64")
+    try:
+        other = family.assemble(working_inputs(drawn_inputs(family, layout, seed, found.number + 1), layout))
+    except (ValueError, SampleError):
+        return False
+    return same_matrix(found.system.A, other.A)
