@@ -27,6 +27,7 @@ from .checkerboard_fields import (
     LEVEL_SPACE,
     LEVEL_TABLE,
     LEVEL_WIDTH,
+    LEVEL_WRAPPED,
     NATURAL,
     NATURAL_RHS,
     OTHER_K,
@@ -45,6 +46,7 @@ from .checkerboard_loops import (
     add_product,
     between,
     compiled,
+    copy,
     fill,
     from_colour,
     helper,
@@ -101,7 +103,12 @@ def restrict_row(c, at, sizes, row, residual, along_k, f, target):  # type: igno
     own = at[OWN_K] + o
     if sizes[LEVEL_HALVED_K]:
         shift = (1 - 2 * row[PARITY]) * members
-        set_two(c, own, at[OTHER_K] + o + shift, residual, members, members + shift, along_k, members, coarse)
+        other, last = at[OTHER_K] + o, coarse - members
+        set_two(c, own, other + shift, residual, members, members + shift, along_k, members, coarse)
+        if sizes[LEVEL_WRAPPED]:  # the first and the last place are neighbours
+            here, there = (last, 0) if row[PARITY] == 0 else (0, last)
+            for b in range(members):
+                along_k[members + here + b] += c[other + there + b] * residual[members + there + b]
     else:
         fill(along_k, members, coarse, 0)
         places = (coarse // members + 1 - row[PARITY]) // 2
@@ -120,6 +127,9 @@ def interpolate_row(c, at, sizes, row, f, source, along_k, out, o):  # type: ign
     between(c, at[OWN_J] + row[ROW] * coarse, f, first, second, along_k, members, coarse)
     if sizes[LEVEL_HALVED_K]:
         shifted = 2 * row[PARITY] * members
+        if sizes[LEVEL_WRAPPED]:
+            copy(along_k, coarse, along_k, 0, members)
+            copy(along_k, members, along_k, coarse + members, members)
         set_two(c, at[OWN_K] + i, at[OTHER_K] + i, along_k, members, shifted, out, o, width)
     else:
         fill(out, o, width, 0)
