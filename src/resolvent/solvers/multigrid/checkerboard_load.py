@@ -2,7 +2,8 @@
 
 An operator comes as natural (n_i n_j, n_k) arrays: its diagonal, and its couplings to the next point along each axis,
 where those of the last points lead around a periodic axis. Row sums that are not zero are walls and reaction; they
-are told apart as `extraction` says. Where every point of the box touches a wall, they are walls here and reaction there.
+are told apart as `extraction` says. Where every point of the box touches a wall, they are walls here, and reaction
+there.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import numpy as np
 from ...operators import Array, LinearOperator, Props, StructureError
 from ..status import Status
 from . import checkerboard_load as load
-from .checkerboard import CheckerboardHierarchy, natural_entries
-from .checkerboard_cg import INDEFINITE, NOT_FINITE
+from .checkerboard import CheckerboardHierarchy, natural_entries, plan
+from .checkerboard_cg import INDEFINITE, NOT_FINITE, RUNNING
 
 DEFICIT = 1e-3
 """Row sums may be below zero by this part of the diagonal where a member claims to be definite all the same."""
@@ -83,7 +83,8 @@ class EnsembleState:
 
     def __init__(self, members: Sequence[LinearOperator], precision: Any, sweeps: int) -> None:
         self._precision, self._sweeps = precision, sweeps
-        self._key: Any = None
+        self._box: Any = None
+        self.hierarchy: CheckerboardHierarchy
         self.renew(members)
 
     def renew(self, members: Sequence[LinearOperator]) -> None:
@@ -94,23 +95,27 @@ class EnsembleState:
             raise StructureError("the members of an ensemble must lie on one grid, and be periodic along the same axes")
         entries = [arrays for _, arrays, _ in found]
         self.members = tuple(members)
-        key = (grid, len(members), periodic)
-        if key != self._key:
-            self.hierarchy = CheckerboardHierarchy(
-                grid, len(members), periodic, _strengths(entries[0]), precision=self._precision, sweeps=self._sweeps
-            )
-            self._key = key
+        box = (grid, len(members), periodic)
+        strengths = _strengths(entries)
+        # Which axes are coarsened must not depend on what was prepared for before.
+        if self._box != box or plan(*box, strengths) != self.hierarchy.levels:
+            self.hierarchy = CheckerboardHierarchy(*box, strengths, precision=self._precision, sweeps=self._sweeps)
+            self._box = box
         self._factors = np.array([_normalising(arrays[0]) for arrays in entries])
         finest = self.hierarchy.networks[0]
         if self._load(entries) and not finest.shift.shape[1]:
             finest.ground()
             self._load(entries)
         self.hierarchy.refill()
+        # Where cells are not linked at all, the coarsest has lost what grounds them.
         self._singular = self.hierarchy.networks[-1].d[0, 0, : len(members)] == 0.0
+        for number, (member, arrays) in enumerate(zip(members, entries, strict=True)):
+            if self._singular[number]:
+                self._singular[number] = _ungrounded(member, arrays[0])
 
     def _load(self, entries: list[tuple[Array, ...]]) -> bool:
         """Fill the finest level and note flaws; return whether row sums away from walls are more than rounding."""
-        grid, count, periodic = self._key
+        grid, count, periodic = self._box
         finest = self.hierarchy.networks[0]
         addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
         claimed = all(Props.POSITIVE_DEFINITE in member.props for member in self.members)
@@ -163,10 +168,13 @@ class EnsembleState:
                 outcome.end(left, Status.MAXITER, "")
                 break
             before = outcome.norms.copy()
-            self._stretch(left, r, x, tolerances, min(maxiter - spent, STRETCH), outcome)
+            unfinished = self._stretch(left, r, x, tolerances, min(maxiter - spent, STRETCH), outcome)
             self._residuals(left, b, x, r, outcome)
-            stuck = left & (outcome.norms > tolerances) & ~(outcome.norms < 0.5 * before)
+            stuck = left & ~(outcome.norms <= tolerances) & ~(outcome.norms < 0.5 * before)
             outcome.end(stuck & ~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
+            if len(outcome.history) > maxiter:
+                outcome.end(stuck & unfinished, Status.MAXITER, "")
+            outcome.end(stuck & unfinished, Status.STAGNATED, f"no gain in {STRETCH} iterations: try CG with AMG")
             outcome.end(stuck & self._singular, Status.STAGNATED, "b is not in the range of the singular A")
             outcome.end(stuck, Status.STAGNATED, "the limit of rounding")
         return outcome
@@ -183,8 +191,8 @@ class EnsembleState:
 
     def _stretch(
         self, left: np.ndarray, r: Array, x: Array, tolerances: np.ndarray, maxiter: int, outcome: Outcome
-    ) -> None:
-        """Run the fused iteration once for the members that are left."""
+    ) -> np.ndarray:
+        """Run the fused iteration once for the members that are left; return which of them it did not finish."""
         norms = np.where(left, outcome.norms, 1.0)
         # What lies outside of the range of a singular A could only grow.
         right = r - np.where(self._singular, r.mean(axis=1), 0.0)[:, None] if self._singular.any() else r
@@ -198,6 +206,13 @@ class EnsembleState:
             outcome.history.append(np.where(left & (step <= solved.iterations), solved.history[step] * norms, np.nan))
         outcome.end(left & (solved.state == INDEFINITE), Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
         outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, "the residual is not finite")
+        unfinished: np.ndarray = left & (solved.state == RUNNING)
+        return unfinished
+
+
+def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:
+    """Whether A maps constants to zero, but for rounding."""
+    return bool((np.abs(A.matvec(np.ones(len(diagonal)))) <= 2.0 * load.ROUNDING * diagonal).all())
 
 
 def _normalising(diagonal: Array) -> float:
@@ -206,10 +221,13 @@ def _normalising(diagonal: Array) -> float:
     return 1.0 / size if 0.0 < size < np.inf else 1.0
 
 
-def _strengths(entries: tuple[Array, ...]) -> tuple[float, float, float]:
-    """Return the mean couplings along i, j and k."""
-    k, j, i = (float(np.mean(np.abs(values))) for values in entries[1:])
-    return i, j, k
+def _strengths(entries: list[tuple[Array, ...]]) -> tuple[float, float, float]:
+    """Return the mean couplings along i, j and k of the first member where they are finite."""
+    for member in entries:
+        k, j, i = (abs(float(np.mean(values))) for values in member[1:])
+        if np.isfinite(i + j + k):
+            return i, j, k
+    return 1.0, 1.0, 1.0
 
 
 def _flaw(coupling: float, lack: float, entries: tuple[Array, ...]) -> tuple[Status, str] | None:

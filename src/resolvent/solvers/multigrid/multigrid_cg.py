@@ -27,7 +27,8 @@ class MultigridCG(Solver):
     hierarchy is in single precision inside of a double precision iteration; vector updates, products, smoothing and
     transfers are fused into three passes over the grid an iteration; and the members of an `Ensemble` are solved
     together, innermost in memory, each with its own coefficients, inner products, tolerance and verdict. A member that
-    fails leaves the others alone.
+    fails leaves the others alone. They share one thing, which axes are coarsened first: it is decided by the mean
+    couplings of the first member, so that members whose anisotropy differs belong into ensembles of their own.
 
     Storage for each unknown: 130 bytes in two dimensions and 180 in three, all of it reused by `Prepared.update`
     (`CheckerboardHierarchy.nbytes`; `precision="double"` about 180 and 240). An iteration counts as one product with A
