@@ -26,6 +26,10 @@ STRETCH = 200
 MARGIN = 0.9
 """The iteration aims at this part of the tolerance, so that its own rounding does not miss it."""
 
+GAIN = 1e-14
+"""Part of the residual it begins with that the iteration reduces before the true one is looked at: its own says no more
+about that, and would leave the range of single precision in the end."""
+
 
 @dataclasses.dataclass
 class Outcome:
@@ -197,7 +201,8 @@ class EnsembleState:
         # What lies outside of the range of a singular A could only grow.
         right = r - np.where(self._singular, r.mean(axis=1), 0.0)[:, None] if self._singular.any() else r
         back = np.where(left, self._factors * norms, 0.0)
-        solved = self.hierarchy.solve(right, 1.0 / norms, back, x, MARGIN * tolerances / norms, maxiter)
+        wanted = np.maximum(MARGIN * tolerances / norms, GAIN)
+        solved = self.hierarchy.solve(right, 1.0 / norms, back, x, wanted, maxiter)
         count = len(solved.history) - 1
         outcome.cycles += count * len(left)
         outcome.products += count * len(left)
@@ -231,7 +236,8 @@ def _strengths(entries: list[tuple[Array, ...]]) -> tuple[float, float, float]:
 
 
 def _flaw(coupling: float, lack: float, entries: tuple[Array, ...]) -> tuple[Status, str] | None:
-    if not all(np.isfinite(values).all() for values in entries) if not np.isfinite(coupling) else False:
+    # Entries near the largest number may add up to infinity.
+    if np.isnan(coupling) and not all(np.isfinite(values).all() for values in entries):
         return Status.NONFINITE, "the operator holds NaN or infinity"
     if coupling > 0.0:
         return Status.INDEFINITE, f"not elliptic: a coupling of {coupling:.3g} has the sign of the diagonal"
