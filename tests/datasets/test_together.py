@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from resolvent import solvers
 from resolvent.datasets import Dataset, families, generate, reproduce, verify
-from resolvent.datasets.family import System
+from resolvent.datasets.diffusion import dirichlet_diffusion
+from resolvent.datasets.family import FieldSpec, LinearFamily, System
 from resolvent.datasets.methods import CACHED_UNKNOWNS, STRATEGIES, WIDEST, Request, Together, decide
+from resolvent.datasets.random_fields import grid_points
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Stencil
 from resolvent.solvers import MultigridCG
@@ -98,6 +101,65 @@ def test_what_is_refused_inside_of_a_window(tmp_path, darcy):
 
     with pytest.raises(CertificationError, match="sample 1"):
         generate(darcy, 8, out=tmp_path / "set.h5", solver=Rejecting(MultigridCG(), 4), chunk=8)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sieve(LinearFamily):
+    """Diffusion on a square whose samples of strength above 1.5 cannot be assembled."""
+
+    name: ClassVar[str] = "sieve"
+    family_id: ClassVar[int] = 9011
+    title: ClassVar[str] = "Diffusion"
+    equation: ClassVar[str] = "−∇·(a∇u) = 1"
+    domain: ClassVar[str] = "(0, 1)²"
+    boundary: ClassVar[str] = "u = 0"
+
+    resolution: int = 8
+    limit: float = 1.5
+
+    def fields(self):
+        grid = (self.resolution,) * 2
+        return {
+            "s": FieldSpec((), "parameter", "strength"),
+            "a": FieldSpec(grid, "input", "diffusivity"),
+            "u": FieldSpec(grid, "solution", "potential"),
+        }
+
+    def axes(self):
+        return {name: grid_points(self.resolution, "cell") for name in "xy"}
+
+    def law(self):
+        return "log a has independent normal values; the strength is uniform on (1, 2)"
+
+    def draw(self, rng):
+        return {"s": np.asarray(rng.uniform(1.0, 2.0)), "a": np.exp(rng.standard_normal((self.resolution,) * 2))}
+
+    def assemble(self, inputs):
+        if inputs["s"] > self.limit:
+            raise ValueError("too strong")
+        A = dirichlet_diffusion(inputs["a"], 1.0 / self.resolution, "cell")
+        return System(A, np.full(A.shape[0], float(inputs["s"])))
+
+    def expand(self, x, inputs):
+        return {"u": x.reshape(self.resolution, self.resolution)}
+
+    def restrict(self, solution):
+        return solution["u"].ravel()
+
+
+def test_what_cannot_be_assembled_inside_of_a_window_is_flagged(tmp_path):
+    options = {"solver": Together(MultigridCG(), 4), "chunk": 8, "seed": 1}
+    ds = generate(Sieve(), 20, out=tmp_path / "sieve.h5", on_failure="flag", **options)
+    all_of_them = generate(Sieve(limit=3.0), 20, out=tmp_path / "all.h5", **options)
+    status = [s.decode() for s in ds.certificates["status"]]
+    assert 3 < status.count("INADMISSIBLE") < 17
+    for i, name in enumerate(status):
+        assert (name == "INADMISSIBLE") == (all_of_them[i]["s"] > 1.5) == (not ds.certificates["certified"][i])
+        if name == "CONVERGED":
+            np.testing.assert_allclose(ds[i]["u"], all_of_them[i]["u"], rtol=1e-6)
+            assert reproduce(ds.path, i, family=Sieve(), solver=options["solver"]).identical
+        else:
+            assert np.isnan(ds[i]["u"]).all()
 
 
 def test_too_few_iterations_are_refused_by_the_certificate(tmp_path, darcy):

@@ -112,6 +112,13 @@ class PreparedEnsemble:
 
     def solve_members(self, b: Array, x0: Array | None = None, *, callback: Callback | None = None) -> list[Result]:
         """Solve for the rows of a (B, n) array, one for each member, and return a result for each."""
+        count = len(self.A.members)
+        shape = (count, self.A.shape[0] // count)
+        for name, values in (("b", b), ("x0", x0)):
+            if values is not None and tuple(values.shape) != shape:
+                raise ValueError(
+                    f"{name} must have the shape {shape}, a row for each member, got {tuple(values.shape)}"
+                )
         if self.A.version != self._version:
             self.update()
         if self._together is None:

@@ -196,6 +196,24 @@ def test_a_bad_member_leaves_the_others_alone(kind, place):
     assert alone.status is status and not np.isnan(alone.x).any()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_bad_matrix_among_matrices_leaves_the_others_alone(value, place):
+    members, b = systems(3, n=12)
+    good = MultigridCG().solve(Ensemble(members), b)
+    matrices = [Sparse(A.to_sparse(), grid=A.grid) for A in members]
+    entries = members[place].to_sparse()
+    entries.data[40] = value
+    matrices[place] = Sparse(entries, grid=(12, 12))
+    result = MultigridCG().solve(Ensemble(matrices), b)
+    for number, column in enumerate(result.columns):
+        assert column.status is (Status.NONFINITE if number == place else Status.CONVERGED)
+        if number != place:
+            assert abs(result.x[:, number] - good.x[:, number]).max() <= 1e-10 * abs(good.x).max()
+    with pytest.raises(ValueError, match="finite entries are needed"):
+        MultigridCG().solve(matrices[place], b[:, place])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_bad_right_hand_side_leaves_the_others_alone(value):
     members, b = systems(3, n=12)
@@ -538,6 +556,31 @@ def test_preconditioners_are_refused():
         CG().solve(Ensemble([A, A]), np.ones(128), M=Diagonal(np.ones(128)))
 
 
+def test_nothing_to_solve_is_refused():
+    nothing = Stencil(np.ones((3, 0, 4)), ((0, 0), (1, 0), (0, 1)), mirrored=True)
+    for A in (nothing, Ensemble([nothing, nothing])):
+        with pytest.raises(StructureError, match="no unknowns"):
+            MultigridCG().solve(A, np.ones(0))
+
+
+def test_sequences_of_ensembles_are_refused():
+    A, b = darcy(8)
+    with pytest.raises(TypeError, match="one by one"):
+        Sequence(MultigridCG()).solve(Ensemble([A, A]), np.stack([b, b], axis=1))
+    with pytest.raises(TypeError, match="recycle space"):
+        MultigridCG().solve(Ensemble([A, A]), np.stack([b, b], axis=1), space=object())
+
+
+def test_rows_that_do_not_fit_are_refused():
+    A, _ = darcy(8)
+    for prepared in (MultigridCG().prepare(Ensemble([A, A])), CG().prepare(Ensemble([A, A]))):
+        for shape in ((3, 64), (2, 63), (128,), (64, 2)):
+            with pytest.raises(ValueError, match=r"must have the shape \(2, 64\)"):
+                prepared.solve_members(np.ones(shape))
+            with pytest.raises(ValueError, match=r"x0 must have the shape \(2, 64\)"):
+                prepared.solve_members(np.ones((2, 64)), np.ones(shape))
+
+
 def test_rectangular_operators_are_refused():
     with pytest.raises(ValueError, match="square"):
         MultigridCG().solve(Sparse(sp.csr_array(np.ones((3, 4)))), np.ones(3))
@@ -645,6 +688,27 @@ def test_two_threads():
             np.testing.assert_array_equal(x, expected[number])
 
 
+def test_one_prepared_solver_in_several_threads():
+    A, b = darcy(32, coefficient="lognormal_unit")
+    prepared = MultigridCG().prepare(A)
+    sides = [b, np.roll(b, 7), b[::-1].copy()]
+    expected = [prepared.solve(side).x for side in sides]
+    found = [[], [], []]
+
+    def work(number):
+        for _ in range(20):
+            found[number].append(prepared.solve(sides[number]).x)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(3):
+        assert len(found[number]) == 20
+        assert all(np.array_equal(x, expected[number]) for x in found[number])
+
+
 def test_pickling_and_printing():
     solver = MultigridCG(rtol=1e-6, sweeps=2)
     assert pickle.loads(pickle.dumps(solver)) == solver
@@ -653,6 +717,8 @@ def test_pickling_and_printing():
     A, b = darcy(12)
     prepared = pickle.loads(pickle.dumps(solver.prepare(A)))
     np.testing.assert_array_equal(prepared.solve(b).x, solver.solve(A, b).x)
+    together = pickle.loads(pickle.dumps(solver.prepare(Ensemble([A, A]))))
+    assert together.solve(np.stack([b, b], axis=1)).converged
     result = pickle.loads(pickle.dumps(solver.solve(A, b)))
     assert result.solver == str(solver)
 

@@ -279,6 +279,8 @@ def natural_entries(A: LinearOperator) -> tuple[tuple[int, int, int], tuple[Arra
     StructureError
         For operators that do not link neighbours on a box, or not alike in both directions.
     """
+    if not A.shape[0]:
+        raise StructureError(f"{A!r} has no unknowns, and so no grid")
     if isinstance(A, Stencil) and _is_plain(A):
         entries = {a: A.coefficients[1 + a] for a in range(len(A.coefficients) - 1)}
         diagonal, periodic = A.coefficients[0], [False] * (len(A.coefficients) - 1)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...operators import Array, LinearOperator, Props, StructureError
+from ..separable.couplings import NonFiniteError
 from ..status import Status
 from . import checkerboard_load as load
 from .checkerboard import CheckerboardHierarchy, natural_entries, plan
 from .checkerboard_cg import INDEFINITE, NOT_FINITE, RUNNING
+
+Entries = tuple[tuple[int, int, int], tuple[Array, ...], tuple[bool, bool, bool]]
+"""What `natural_entries` returns."""
 
 DEFICIT = 1e-3
 """Row sums may be below zero by this part of the diagonal where a member claims to be definite all the same."""
@@ -87,13 +92,21 @@ class EnsembleState:
 
     def __init__(self, members: Sequence[LinearOperator], precision: Any, sweeps: int) -> None:
         self._precision, self._sweeps = precision, sweeps
+        self._lock = threading.Lock()
         self._box: Any = None
         self.hierarchy: CheckerboardHierarchy
         self.renew(members)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
     def renew(self, members: Sequence[LinearOperator]) -> None:
         """Take other operators, which keep the levels if the grid is the same."""
-        found = [natural_entries(member) for member in members]
+        found = _entries_of(members)
         grid, _, periodic = found[0]
         if any((other, closed) != (grid, periodic) for other, _, closed in found[1:]):
             raise StructureError("the members of an ensemble must lie on one grid, and be periodic along the same axes")
@@ -202,7 +215,8 @@ class EnsembleState:
         right = r - np.where(self._singular, r.mean(axis=1), 0.0)[:, None] if self._singular.any() else r
         back = np.where(left, self._factors * norms, 0.0)
         wanted = np.maximum(MARGIN * tolerances / norms, GAIN)
-        solved = self.hierarchy.solve(right, 1.0 / norms, back, x, wanted, maxiter)
+        with self._lock:  # threads share the working arrays
+            solved = self.hierarchy.solve(right, 1.0 / norms, back, x, wanted, maxiter)
         count = len(solved.history) - 1
         outcome.cycles += count * len(left)
         outcome.products += count * len(left)
@@ -213,6 +227,24 @@ class EnsembleState:
         outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, "the residual is not finite")
         unfinished: np.ndarray = left & (solved.state == RUNNING)
         return unfinished
+
+
+def _entries_of(members: Sequence[LinearOperator]) -> list[Entries]:
+    """Return the natural entries of all members, not-a-number for those that hold such, if there is any other."""
+    found: list[Entries | None] = []
+    error: NonFiniteError | None = None
+    for member in members:
+        try:
+            found.append(natural_entries(member))
+        except NonFiniteError as caught:
+            found.append(None)
+            error = caught
+    good = next((entries for entries in found if entries is not None), None)
+    if good is None:
+        raise error if error is not None else ValueError("an ensemble needs at least one member")
+    grid, arrays, periodic = good
+    missing = (grid, tuple(np.full_like(values, np.nan) for values in arrays), periodic)
+    return [missing if entries is None else entries for entries in found]
 
 
 def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:
