@@ -144,12 +144,11 @@ class PreparedEnsemble:
             known = norms if x0 is None else np.where(norms == 0.0, norms, np.nan)
             limit = 10 * b.shape[1] if self.solver.maxiter is None else int(self.solver.maxiter)
             outcome = self._together.solve(b, x, tolerances, known, limit)
-            history = np.array(outcome.history)
             columns = tuple(
                 Column.judged(
                     outcome.status[number],
                     norms=(float(outcome.norms[number]), float(norms[number]), float(tolerances[number])),
-                    history=history[: outcome.iterations[number] + 1, number],
+                    history=np.array(outcome.histories[number]),
                     scale=float(scale[number]),
                     reason=outcome.reasons[number],
                 )

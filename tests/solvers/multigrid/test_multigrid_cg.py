@@ -230,6 +230,29 @@ def test_a_bad_right_hand_side_leaves_the_others_alone(value):
     assert [c.status.name for c in result.columns] == ["CONVERGED", "NONFINITE", "CONVERGED"]
 
 
+def test_a_bad_member_with_a_bad_right_hand_side_has_not_converged():
+    members, b = systems(2, n=12)
+    members[1] = spoilt(members[1], "negative")
+    for value in (np.nan, np.inf):
+        b[3, 1] = value
+        result = MultigridCG().solve(Ensemble(members), b)
+        assert [c.status.name for c in result.columns] == ["CONVERGED", "NONFINITE"]
+        assert result.columns[1].reason == "b is not finite"
+
+
+def test_not_a_number_never_reaches_the_caller():
+    """Entries that differ by more than single precision can hold leave the preconditioner infinite numbers."""
+    members, b = systems(2, n=12)
+    for value in (5e-324, 1e-300, 1e20, 1e300):
+        c = members[1].coefficients.copy()
+        c[0, 3, 3] = value
+        hurt = Stencil(c, members[1].offsets, mirrored=True, props=members[1].props ^ members[1].props)
+        for x0 in (None, np.ones_like(b)):
+            result = MultigridCG().solve(Ensemble([members[0], hurt]), b, x0)
+            assert np.isfinite(result.x).all() and result.columns[0].status is Status.CONVERGED
+            assert np.isfinite(result.columns[1].residual_norm) or result.columns[1].status is not Status.CONVERGED
+
+
 def test_extreme_scales_side_by_side():
     members, b = systems(5, n=12)
     scales = 10.0 ** np.array([0, 150, -150, 30, -30])
@@ -320,6 +343,20 @@ def test_the_limit_of_iterations_is_kept(maxiter):
     np.testing.assert_allclose(alone.x, result.x[:, 0], atol=1e-12 * max(abs(alone.x).max(), 1e-300))
     with pytest.raises(ValueError, match="maxiter"):
         MultigridCG(maxiter=-1)
+
+
+def test_the_limit_is_each_members_own(rng):
+    """A member that begins anew after others, because rounding undid its last steps, has all of its iterations left."""
+    slow = stencil(np.exp(4.0 * rng.standard_normal((24, 24))))
+    members, b = systems(2, n=24)
+    b = np.concatenate([b, rng.standard_normal((576, 1))], axis=1)
+    alone = [MultigridCG(rtol=1e-14, maxiter=40).solve(A, b[:, k]) for k, A in enumerate([*members, slow])]
+    together = MultigridCG(rtol=1e-14, maxiter=40).solve(Ensemble([*members, slow]), b)
+    for column, single in zip(together.columns, alone, strict=True):
+        assert column.status is single.status
+        assert column.iterations == pytest.approx(single.iterations, abs=3)
+        assert len(column.history) == column.iterations + 1 and np.isfinite(column.history).all()
+    assert together.columns[2].status is Status.MAXITER and together.columns[0].iterations < 40
 
 
 def test_too_few_iterations_are_no_stagnation(rng):

@@ -45,8 +45,8 @@ class Outcome:
     norms : (B,) array
         True residual norms ‖b − A x‖.
     iterations : (B,) array
-    history : list of (B,) arrays
-        Residual norms, the initial ones first, not-a-number behind the last iteration of a member.
+    histories : list of lists of float
+        Residual norms of each member, the initial one first.
     status : list of Status or None
         Why a member ended before its residual met the tolerance.
     reasons : list of str
@@ -56,7 +56,7 @@ class Outcome:
 
     norms: np.ndarray
     iterations: np.ndarray
-    history: list[np.ndarray]
+    histories: list[list[float]]
     status: list[Status | None]
     reasons: list[str]
     products: int = 0
@@ -123,7 +123,8 @@ class EnsembleState:
         if self._load(entries) and not finest.shift.shape[1]:
             finest.ground()
             self._load(entries)
-        self.hierarchy.refill()
+        with np.errstate(all="ignore"):  # what leaves the range of single precision ends as a status
+            self.hierarchy.refill()
         # Where cells are not linked at all, the coarsest has lost what grounds them.
         self._singular = self.hierarchy.networks[-1].d[0, 0, : len(members)] == 0.0
         for number, (member, arrays) in enumerate(zip(members, entries, strict=True)):
@@ -167,34 +168,39 @@ class EnsembleState:
         norms : (B,) array
             Norms of b where x is zero; not-a-number where the residual is not known.
         maxiter : int
-            Iterations altogether.
+            Iterations of each member.
         """
         count = len(self.members)
         r = np.array(b)
         none: list[Status | None] = [None] * count
         outcome = Outcome(norms.copy(), np.zeros(count, int), [], none, [""] * count)
+        outcome.end(~np.isfinite(tolerances), Status.NONFINITE, "b is not finite")
         for number, flaw in enumerate(self.flaws):
             if flaw is not None:
-                outcome.status[number], outcome.reasons[number] = flaw
+                outcome.end(np.arange(count) == number, *flaw)
         self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
-        outcome.history.append(outcome.norms.copy())
+        outcome.histories.extend([norm] for norm in outcome.norms)
         outcome.end(~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
-        while (left := (outcome.norms > tolerances) & ~self._flawed(outcome)).any():
-            spent = len(outcome.history) - 1
-            if spent >= maxiter:
-                outcome.end(left, Status.MAXITER, "")
-                break
+        while True:
+            outcome.end((outcome.norms > tolerances) & (outcome.iterations >= maxiter), Status.MAXITER, "")
+            left = (outcome.norms > tolerances) & ~self._flawed(outcome)
+            if not left.any():
+                return outcome
             before = outcome.norms.copy()
-            unfinished = self._stretch(left, r, x, tolerances, min(maxiter - spent, STRETCH), outcome)
+            limit = min(STRETCH, int((maxiter - outcome.iterations[left]).min()))
+            unfinished = self._stretch(left, r, x, tolerances, limit, outcome)
             self._residuals(left, b, x, r, outcome)
+            for number in map(int, np.flatnonzero(left & ~np.isfinite(outcome.norms))):
+                x[number] = 0.0  # never not-a-number for the caller
+                outcome.norms[number] = np.linalg.norm(b[number])
+                outcome.status[number], outcome.reasons[number] = Status.NONFINITE, "the residual is not finite"
             stuck = left & ~(outcome.norms <= tolerances) & ~(outcome.norms < 0.5 * before)
-            outcome.end(stuck & ~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
-            if len(outcome.history) > maxiter:
-                outcome.end(stuck & unfinished, Status.MAXITER, "")
-            outcome.end(stuck & unfinished, Status.STAGNATED, f"no gain in {STRETCH} iterations: try CG with AMG")
+            if limit == STRETCH:
+                slow = stuck & unfinished & (outcome.iterations < maxiter)
+                outcome.end(slow, Status.STAGNATED, f"no gain in {STRETCH} iterations: try CG with AMG")
+            stuck &= ~unfinished
             outcome.end(stuck & self._singular, Status.STAGNATED, "b is not in the range of the singular A")
             outcome.end(stuck, Status.STAGNATED, "the limit of rounding")
-        return outcome
 
     def _flawed(self, outcome: Outcome) -> np.ndarray:
         return np.array([status is not None for status in outcome.status])
@@ -221,8 +227,9 @@ class EnsembleState:
         outcome.cycles += count * len(left)
         outcome.products += count * len(left)
         outcome.iterations += np.where(left, solved.iterations, 0)
-        for step in range(1, count + 1):
-            outcome.history.append(np.where(left & (step <= solved.iterations), solved.history[step] * norms, np.nan))
+        for number in np.flatnonzero(left):
+            steps = solved.history[1 : solved.iterations[number] + 1, number]
+            outcome.histories[number].extend(steps * norms[number])
         outcome.end(left & (solved.state == INDEFINITE), Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
         outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, "the residual is not finite")
         unfinished: np.ndarray = left & (solved.state == RUNNING)

@@ -134,6 +134,6 @@ def _record(outcome: Outcome, monitor: Monitor, x: Array) -> None:
     """Enter what a compiled iteration did."""
     monitor.counts.matvec += outcome.products
     monitor.counts.preconditioner += outcome.cycles
-    for row in outcome.history[1:]:
+    for norm in outcome.histories[0][1:]:
         if monitor.running:
-            monitor.advance(row, x)
+            monitor.advance(np.array([norm]), x)
