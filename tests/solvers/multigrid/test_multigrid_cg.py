@@ -16,7 +16,7 @@ from resolvent.operators import Dense, Diagonal, Ensemble, Function, Props, Spar
 from resolvent.solvers import AMG, CG, Direct, GeometricMultigrid, Jacobi, MultigridCG, Status, solve
 from resolvent.solvers.sequences import Sequence
 
-from .boxes import dense, diffusion, random_network, smooth_coefficient
+from .boxes import closures, dense, diffusion, random_network, smooth_coefficient
 
 FAMILIES = {2: Darcy2D, 3: Darcy3D}
 
@@ -93,6 +93,25 @@ def test_iterations_around_rings(closed, rng):
         assert result.converged
         counts.append(result.iterations)
     assert max(counts) <= 11, counts
+
+
+@pytest.mark.parametrize("options", [{}, {"sweeps": 2}, {"precision": "double"}])
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_boxes_with_every_kind_of_wall(dim, options, rng):
+    """Also in the reduced system, along each axis and with several members."""
+    every = closures(dim, 12, rng)
+    for closed in every:
+        sizes = [int(rng.choice([4, 8] if closure == "periodic" else [1, 2, 3, 5, 8])) for closure in closed]
+        if max(sizes) == 1:
+            sizes[-1] = 4
+        network = random_network(tuple(sizes), closed, rng, spread=0.5, members=3, shift=0.1)
+        members = [Sparse(sp.csr_array(dense(network, b)), grid=network.grid) for b in range(3)]
+        b = rng.standard_normal((network.cells, 3))
+        result = MultigridCG(**options).solve(Ensemble(members), b)
+        assert result.converged and result.iterations <= 16, (sizes, closed, result)
+        for number, A in enumerate(members):
+            exact = np.linalg.solve(A.to_dense(), b[:, number])
+            np.testing.assert_allclose(result.x[:, number], exact, rtol=0, atol=1e-6 * abs(exact).max())
 
 
 def test_iterations_are_those_of_the_generic_cycle(rng):
@@ -300,6 +319,25 @@ def test_singular_systems(rng):
     b = rng.standard_normal((108, 2))
     result = MultigridCG().solve(Ensemble([walls, grounded]), b)
     assert [c.status.name for c in result.columns] == ["STAGNATED", "CONVERGED"]
+
+
+def test_singular_systems_are_not_called_indefinite(rng):
+    """Neither below rounding nor where several parts float and b suits only their sum."""
+    A, b = neumann(32, 32), rng.standard_normal(1024)
+    result = MultigridCG(rtol=0.0).solve(A, b - b.mean())
+    assert result.status is Status.STAGNATED and result.extra["reason"] == "the limit of rounding"
+    together = MultigridCG(rtol=0.0).solve(Ensemble([A, A]), np.stack([b - b.mean(), b], axis=1))
+    assert [c.status for c in together.columns] == [Status.STAGNATED] * 2
+    assert ["rounding" in c.reason for c in together.columns] == [True, False]
+    faces = [np.exp(rng.standard_normal((13, 12))), np.exp(rng.standard_normal((12, 13)))]
+    faces[0][[0, 6, -1]] = 0.0
+    faces[1][:, [0, -1]] = 0.0
+    parts = Stencil.from_transmissibilities(faces)
+    b = rng.standard_normal((12, 12))
+    suited = b - np.repeat([[b[:6].mean()], [b[6:].mean()]], 6, axis=0)
+    assert MultigridCG().solve(parts, suited).converged
+    result = MultigridCG().solve(parts, b - b.mean())
+    assert result.status is Status.STAGNATED and "not in the range" in result.extra["reason"]
 
 
 def test_cells_without_links_are_not_singular(rng):

@@ -25,6 +25,9 @@ DEFICIT = 1e-3
 ROUNDING = 1e-10
 """The same where it claims nothing."""
 
+NEGLIGIBLE = 1e-10
+"""Part of b that rounding may leave of the residual of a singular system."""
+
 STRETCH = 200
 """Iterations after which the true residual is looked at, in any case."""
 
@@ -199,7 +202,9 @@ class EnsembleState:
                 slow = stuck & unfinished & (outcome.iterations < maxiter)
                 outcome.end(slow, Status.STAGNATED, f"no gain in {STRETCH} iterations: try CG with AMG")
             stuck &= ~unfinished
-            outcome.end(stuck & self._singular, Status.STAGNATED, "b is not in the range of the singular A")
+            outside = stuck & self._singular
+            outside[outside] = outcome.norms[outside] > NEGLIGIBLE * np.linalg.norm(b[outside], axis=1)
+            outcome.end(outside, Status.STAGNATED, "b is not in the range of the singular A")
             outcome.end(stuck, Status.STAGNATED, "the limit of rounding")
 
     def _flawed(self, outcome: Outcome) -> np.ndarray:
@@ -230,7 +235,9 @@ class EnsembleState:
         for number in np.flatnonzero(left):
             steps = solved.history[1 : solved.iterations[number] + 1, number]
             outcome.histories[number].extend(steps * norms[number])
-        outcome.end(left & (solved.state == INDEFINITE), Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
+        # What a singular A leaves of the directions in the end is in its null space, which says nothing about it.
+        indefinite = left & (solved.state == INDEFINITE) & ~self._singular
+        outcome.end(indefinite, Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
         outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, "the residual is not finite")
         unfinished: np.ndarray = left & (solved.state == RUNNING)
         return unfinished
