@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
-from resolvent.operators import Dense, Diagonal, Function, LinearOperator, Props, Sparse
+from resolvent.operators import Dense, Diagonal, Ensemble, Function, LinearOperator, Props, Sparse
 from resolvent.operators.stencil import Stencil
 
 FIVE = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
@@ -100,6 +100,10 @@ OPERATORS: dict[str, Callable[[], LinearOperator]] = {
     "diagonal complex": lambda: Diagonal(random_array(5, complex)),
     "function": lambda: Function((4, 4), _twice, props=Props.POSITIVE_DEFINITE),
     "function variable": lambda: Function((4, 4), _twice, props=Props.VARIABLE),
+    "ensemble": lambda: Ensemble([diffusion(6, 5), diffusion(6, 5, shift=1.0), diffusion(6, 5)]),
+    "ensemble with a singular member": lambda: Ensemble([diffusion(4, 3), diffusion(4, 3, dirichlet=False)]),
+    "ensemble complex": lambda: Ensemble([Dense(C), Dense(1j * C)]),
+    "ensemble of one float32": lambda: Ensemble([stencil((5, 7), FIVE, np.float32)]),
     "sum": lambda: Dense(B) + Diagonal(np.ones(6)),
     "product": lambda: Dense(B) @ Dense(C),
     "gram matrix": lambda: Dense(C).H @ Dense(C),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,8 @@ class Ensemble(LinearOperator):
     """
 
     def __init__(self, members: Sequence[LinearOperator]) -> None:
+        if isinstance(members, LinearOperator) or not isinstance(members, Iterable):
+            raise TypeError(f"members must be a sequence of operators, got {type(members).__name__}")
         members = tuple(members)
         if not members:
             raise ValueError("an ensemble needs at least one member")
@@ -67,11 +69,10 @@ class Ensemble(LinearOperator):
         for number, member in enumerate(members):
             if not isinstance(member, LinearOperator):
                 raise TypeError(f"members must be operators, got {type(member).__name__}: wrap it with as_operator")
-            alike = (member.shape, member.dtype, member.device, member.grid)
-            if alike != (first.shape, first.dtype, first.device, first.grid) or member.shape[0] != member.shape[1]:
+            if _kind(member) != _kind(first) or member.shape[0] != member.shape[1]:
                 raise ValueError(
-                    f"members must be square and have one shape, dtype, device and grid: the first is {first!r}, "
-                    f"number {number} is {member!r}"
+                    "members must be square and have one shape, dtype, device and grid, and be all on numpy or all on "
+                    f"torch: the first is {first!r}, number {number} is {member!r}"
                 )
         anywhere = Props.SINGULAR | Props.VARIABLE
         everywhere = functools.reduce(operator.and_, (member.props for member in members))
@@ -131,3 +132,7 @@ class Ensemble(LinearOperator):
 
     def _summary(self) -> str:
         return f"{len(self.members)} members"
+
+
+def _kind(member: LinearOperator) -> tuple[object, ...]:
+    return member.shape, member.dtype, member.device, member.grid, member._holds_torch()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..operators import Array, Ensemble, StructureError
-from ..operators.arrays import is_torch
+from ..operators.arrays import is_torch, without_mask
 from .preconditioners.recipe import Recipe
 from .prepared import Prepared
 from .progress import Callback
 from .result import Column, Counts, Result, Timing, excess
+from .scaling import out_of_range, safe_scale, within_range
 
 if TYPE_CHECKING:
     from .solver import Solver
@@ -35,6 +36,10 @@ class PreparedEnsemble:
         if M is not None and not isinstance(M, Recipe):
             raise StructureError(
                 f"the members of an ensemble need a preconditioner each: give a recipe for M, not {M!r}"
+            )
+        if A._holds_torch():
+            raise StructureError(
+                f"ensembles are solved on the host, but {A!r} is on torch: solve its members one by one"
             )
         start = time.perf_counter()
         self.solver, self.A, self.recipe = solver, A, M
@@ -88,13 +93,15 @@ class PreparedEnsemble:
         if space is not None:
             raise TypeError("the members of an ensemble share no recycle space: solve them as a Sequence instead")
         if is_torch(b):
-            raise TypeError("an ensemble on the host needs a numpy array: pass b.numpy()")
-        b = np.asarray(b)
+            from ._torch import solve_on_host
+
+            return solve_on_host(lambda right, guess: self.solve(right, guess, callback=callback), self.A, b, x0)
+        b = np.asarray(without_mask("b", b))
         count = len(self.A.members)
         n = self.A.shape[0] // count
         if b.shape not in ((n * count,), (n, count), self.A.grid):
             raise ValueError(f"b must have the shape ({n * count},), ({n}, {count}) or {self.A.grid}, got {b.shape}")
-        guess = None if x0 is None else np.asarray(x0)
+        guess = None if x0 is None else np.asarray(without_mask("x0", x0))
         if guess is not None and guess.shape != b.shape:
             raise ValueError(f"x0 must have the shape of b, {b.shape}, got {guess.shape}")
         rows = np.ascontiguousarray(b.reshape(n, count).T)
@@ -105,6 +112,13 @@ class PreparedEnsemble:
 
     def solve_members(self, b: Array, x0: Array | None = None, *, callback: Callback | None = None) -> list[Result]:
         """Solve for the rows of a (B, n) array, one for each member, and return a result for each."""
+        count = len(self.A.members)
+        shape = (count, self.A.shape[0] // count)
+        for name, values in (("b", b), ("x0", x0)):
+            if values is not None and tuple(values.shape) != shape:
+                raise ValueError(
+                    f"{name} must have the shape {shape}, a row for each member, got {tuple(values.shape)}"
+                )
         if self.A.version != self._version:
             self.update()
         if self._together is None:
@@ -113,29 +127,67 @@ class PreparedEnsemble:
                 prepared.solve(right, guess, callback=callback)
                 for prepared, right, guess in zip(self._apart, b, guesses, strict=True)
             ]
+        return self._solve_together(b, x0)
+
+    def _solve_together(self, b: Array, x0: Array | None) -> list[Result]:
         start = time.perf_counter()
-        b = np.ascontiguousarray(b, dtype=np.float64)
-        x = np.zeros_like(b) if x0 is None else np.array(x0, dtype=np.float64, order="C")
+        b = np.ascontiguousarray(_real_rows("b", b), dtype=np.float64)
+        x = np.zeros_like(b) if x0 is None else np.array(_real_rows("x0", x0), dtype=np.float64, order="C")
         with np.errstate(all="ignore"):  # overflow and not-a-number become statuses
+            scale = safe_scale(_largest(b))
+            scaled = bool((scale != 1.0).any())
+            if scaled:
+                b, x = b / scale[:, None], x / scale[:, None]
             norms = np.linalg.norm(b, axis=1)
-            tolerances = np.maximum(self.solver.rtol * norms, self.solver.atol)
-            known = norms if x0 is None else np.full(len(b), np.nan)
+            tolerances = np.maximum(self.solver.rtol * norms, self.solver.atol / scale)
+            x[norms == 0.0] = 0.0  # the solution, whatever x0 is; anything else could only approximate it
+            known = norms if x0 is None else np.where(norms == 0.0, norms, np.nan)
             limit = 10 * b.shape[1] if self.solver.maxiter is None else int(self.solver.maxiter)
             outcome = self._together.solve(b, x, tolerances, known, limit)
-        history = np.array(outcome.history)
+            columns = tuple(
+                Column.judged(
+                    outcome.status[number],
+                    norms=(float(outcome.norms[number]), float(norms[number]), float(tolerances[number])),
+                    history=np.array(outcome.histories[number]),
+                    scale=float(scale[number]),
+                    reason=outcome.reasons[number],
+                )
+                for number in range(len(b))
+            )
+            if scaled:
+                x *= scale[:, None]
+                columns = self._left(columns, b, x, scale)
         seconds = Timing(self.seconds, time.perf_counter() - start)
         results = []
-        for number in range(len(b)):
-            column = Column.judged(
-                outcome.status[number],
-                norms=(float(outcome.norms[number]), float(norms[number]), float(tolerances[number])),
-                history=history[: outcome.iterations[number] + 1, number],
-                scale=1.0,
-                reason=outcome.reasons[number],
-            )
+        for number, column in enumerate(columns):
             counts = Counts(matvec=outcome.products // len(b), preconditioner=outcome.cycles // len(b))
             results.append(_result(x[number], (column,), counts, seconds, str(self.solver)))
         return results
+
+    def _left(self, columns: tuple[Column, ...], b: Array, x: Array, scale: np.ndarray) -> tuple[Column, ...]:
+        """Return the verdicts on what is left of solutions that were scaled back."""
+        lost = out_of_range(_largest(x), scale)
+        norms = np.full(len(b), np.nan)
+        for number in np.flatnonzero(lost):
+            if not np.isfinite(x[number]).all():
+                x[number] = 0.0
+            left = self.A.members[number].matvec(x[number] / scale[number])
+            norms[number] = np.linalg.norm(b[number] - left)
+        return within_range(columns, lost, norms, scale, scale.dtype)
+
+
+def _largest(rows: Array) -> np.ndarray:
+    """Return max |x| of each row."""
+    found: np.ndarray = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    return found
+
+
+def _real_rows(name: str, values: Any) -> Array:
+    """Return an array of real numbers, of at most double precision."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiub" or values.dtype.itemsize > 8:
+        raise TypeError(f"{name} must be real and numeric, of at most double precision, got dtype {values.dtype}")
+    return values
 
 
 def _combined(results: list[Result], x: Array) -> Result:

@@ -11,7 +11,7 @@ from ...operators import Array, LinearOperator, Stencil, StructureError
 from ..separable.couplings import Couplings, along
 from . import checkerboard_load as load
 from . import checkerboard_setup as setup
-from .checkerboard_cg import DONE, RUNNING, reduced_cg
+from .checkerboard_cg import DONE, NOT_FINITE, RUNNING, reduced_cg
 from .checkerboard_fields import OWN_I, OWN_J, arrange
 from .checkerboard_layout import Checkerboard
 
@@ -202,7 +202,7 @@ class CheckerboardHierarchy:
             Right-hand sides, and what the solutions are added to.
         factors, back : (B,) arrays
             What right-hand sides are multiplied with before, and solutions after, so that numbers are of order one;
-            with 0 for the way back a member is left alone.
+            with 0 for the way back a member is left alone, as one is whose iteration ends in not-a-number.
         wanted : (B,) array
             Norms of the residual to reach, as multiplied.
         maxiter : int
@@ -235,6 +235,7 @@ class CheckerboardHierarchy:
             iterations,
             history,
         )
+        back = np.where(state == NOT_FINITE, 0.0, back)
         load.substitute(self._fine, fields.at[0], sizes, rows, x_black, red)
         load.add_colours(red, x_black, back, scale, rows, sizes, x)
         return Solved(state, iterations, history[: count + 1])
@@ -279,6 +280,8 @@ def natural_entries(A: LinearOperator) -> tuple[tuple[int, int, int], tuple[Arra
     StructureError
         For operators that do not link neighbours on a box, or not alike in both directions.
     """
+    if not A.shape[0]:
+        raise StructureError(f"{A!r} has no unknowns, and so no grid")
     if isinstance(A, Stencil) and _is_plain(A):
         entries = {a: A.coefficients[1 + a] for a in range(len(A.coefficients) - 1)}
         diagonal, periodic = A.coefficients[0], [False] * (len(A.coefficients) - 1)

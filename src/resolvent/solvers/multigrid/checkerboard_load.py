@@ -2,7 +2,8 @@
 
 An operator comes as natural (n_i n_j, n_k) arrays: its diagonal, and its couplings to the next point along each axis,
 where those of the last points lead around a periodic axis. Row sums that are not zero are walls and reaction; they
-are told apart as `extraction` says.
+are told apart as `extraction` says. Where every point of the box touches a wall, they are walls here, and reaction
+there.
 """
 
 from __future__ import annotations
@@ -27,19 +28,20 @@ ROUNDING = 1e-12
 
 @helper
 def watch_row(centre, ck, cj, ci, space, i, points, coupling):  # type: ignore[no-untyped-def]
-    """coupling = its largest so far; not-a-number stays."""
+    """coupling = its largest so far; not-a-number where an entry is not finite, and stays."""
     i = uint64(i)
     for step in range(points):
         f = uint64(step)
         v, w, most = ck[i + f], cj[i + f], coupling[f]
-        v = v if v > w else w
-        v = v + 0.0 * centre[i + f]
-        coupling[f] = most if v <= most else v
+        # Zero but for entries that are not finite.
+        v = (v if v > w else w) + 0.0 * (centre[i + f] + v + w)
+        coupling[f] = most if (v <= most) | (most != most) else v
     if space:
         for step in range(points):
             f = uint64(step)
             v, most = ci[i + f], coupling[f]
-            coupling[f] = most if v <= most else v
+            v = v + 0.0 * v
+            coupling[f] = most if (v <= most) | (most != most) else v
 
 
 @helper

@@ -79,15 +79,10 @@ def _threads() -> int:
 def _joined(outcomes: list[Outcome]) -> Outcome:
     if len(outcomes) == 1:
         return outcomes[0]
-    rows = max(len(outcome.history) for outcome in outcomes)
-    history = []
-    for row in range(rows):
-        parts = [o.history[row] if row < len(o.history) else np.full(len(o.norms), np.nan) for o in outcomes]
-        history.append(np.concatenate(parts))
     return Outcome(
         np.concatenate([o.norms for o in outcomes]),
         np.concatenate([o.iterations for o in outcomes]),
-        history,
+        [history for o in outcomes for history in o.histories],
         [status for o in outcomes for status in o.status],
         [reason for o in outcomes for reason in o.reasons],
         sum(o.products for o in outcomes),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...operators import Array, LinearOperator, Props, StructureError
+from ..separable.couplings import NonFiniteError
 from ..status import Status
 from . import checkerboard_load as load
-from .checkerboard import CheckerboardHierarchy, natural_entries
-from .checkerboard_cg import INDEFINITE, NOT_FINITE
+from .checkerboard import CheckerboardHierarchy, natural_entries, plan
+from .checkerboard_cg import INDEFINITE, NOT_FINITE, RUNNING
+
+Entries = tuple[tuple[int, int, int], tuple[Array, ...], tuple[bool, bool, bool]]
+"""What `natural_entries` returns."""
 
 DEFICIT = 1e-3
 """Row sums may be below zero by this part of the diagonal where a member claims to be definite all the same."""
@@ -20,11 +25,18 @@ DEFICIT = 1e-3
 ROUNDING = 1e-10
 """The same where it claims nothing."""
 
+NEGLIGIBLE = 1e-10
+"""Part of b that rounding may leave of the residual of a singular system."""
+
 STRETCH = 200
 """Iterations after which the true residual is looked at, in any case."""
 
 MARGIN = 0.9
 """The iteration aims at this part of the tolerance, so that its own rounding does not miss it."""
+
+GAIN = 1e-14
+"""Part of the residual it begins with that the iteration reduces before the true one is looked at: its own says no more
+about that, and would leave the range of single precision in the end."""
 
 
 @dataclasses.dataclass
@@ -36,8 +48,8 @@ class Outcome:
     norms : (B,) array
         True residual norms ‖b − A x‖.
     iterations : (B,) array
-    history : list of (B,) arrays
-        Residual norms, the initial ones first, not-a-number behind the last iteration of a member.
+    histories : list of lists of float
+        Residual norms of each member, the initial one first.
     status : list of Status or None
         Why a member ended before its residual met the tolerance.
     reasons : list of str
@@ -47,7 +59,7 @@ class Outcome:
 
     norms: np.ndarray
     iterations: np.ndarray
-    history: list[np.ndarray]
+    histories: list[list[float]]
     status: list[Status | None]
     reasons: list[str]
     products: int = 0
@@ -83,34 +95,48 @@ class EnsembleState:
 
     def __init__(self, members: Sequence[LinearOperator], precision: Any, sweeps: int) -> None:
         self._precision, self._sweeps = precision, sweeps
-        self._key: Any = None
+        self._lock = threading.Lock()
+        self._box: Any = None
+        self.hierarchy: CheckerboardHierarchy
         self.renew(members)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
     def renew(self, members: Sequence[LinearOperator]) -> None:
         """Take other operators, which keep the levels if the grid is the same."""
-        found = [natural_entries(member) for member in members]
+        found = _entries_of(members)
         grid, _, periodic = found[0]
         if any((other, closed) != (grid, periodic) for other, _, closed in found[1:]):
             raise StructureError("the members of an ensemble must lie on one grid, and be periodic along the same axes")
         entries = [arrays for _, arrays, _ in found]
         self.members = tuple(members)
-        key = (grid, len(members), periodic)
-        if key != self._key:
-            self.hierarchy = CheckerboardHierarchy(
-                grid, len(members), periodic, _strengths(entries[0]), precision=self._precision, sweeps=self._sweeps
-            )
-            self._key = key
+        box = (grid, len(members), periodic)
+        strengths = _strengths(entries)
+        # Which axes are coarsened must not depend on what was prepared for before.
+        if self._box != box or plan(*box, strengths) != self.hierarchy.levels:
+            self.hierarchy = CheckerboardHierarchy(*box, strengths, precision=self._precision, sweeps=self._sweeps)
+            self._box = box
         self._factors = np.array([_normalising(arrays[0]) for arrays in entries])
         finest = self.hierarchy.networks[0]
         if self._load(entries) and not finest.shift.shape[1]:
             finest.ground()
             self._load(entries)
-        self.hierarchy.refill()
+        with np.errstate(all="ignore"):  # what leaves the range of single precision ends as a status
+            self.hierarchy.refill()
+        # Where cells are not linked at all, the coarsest has lost what grounds them.
         self._singular = self.hierarchy.networks[-1].d[0, 0, : len(members)] == 0.0
+        for number, (member, arrays) in enumerate(zip(members, entries, strict=True)):
+            if self._singular[number]:
+                self._singular[number] = _ungrounded(member, arrays[0])
 
     def _load(self, entries: list[tuple[Array, ...]]) -> bool:
         """Fill the finest level and note flaws; return whether row sums away from walls are more than rounding."""
-        grid, count, periodic = self._key
+        grid, count, periodic = self._box
         finest = self.hierarchy.networks[0]
         addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
         claimed = all(Props.POSITIVE_DEFINITE in member.props for member in self.members)
@@ -145,31 +171,41 @@ class EnsembleState:
         norms : (B,) array
             Norms of b where x is zero; not-a-number where the residual is not known.
         maxiter : int
-            Iterations altogether.
+            Iterations of each member.
         """
         count = len(self.members)
         r = np.array(b)
         none: list[Status | None] = [None] * count
         outcome = Outcome(norms.copy(), np.zeros(count, int), [], none, [""] * count)
+        outcome.end(~np.isfinite(tolerances), Status.NONFINITE, "b is not finite")
         for number, flaw in enumerate(self.flaws):
             if flaw is not None:
-                outcome.status[number], outcome.reasons[number] = flaw
+                outcome.end(np.arange(count) == number, *flaw)
         self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
-        outcome.history.append(outcome.norms.copy())
+        outcome.histories.extend([norm] for norm in outcome.norms)
         outcome.end(~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
-        while (left := (outcome.norms > tolerances) & ~self._flawed(outcome)).any():
-            spent = len(outcome.history) - 1
-            if spent >= maxiter:
-                outcome.end(left, Status.MAXITER, "")
-                break
+        while True:
+            outcome.end((outcome.norms > tolerances) & (outcome.iterations >= maxiter), Status.MAXITER, "")
+            left = (outcome.norms > tolerances) & ~self._flawed(outcome)
+            if not left.any():
+                return outcome
             before = outcome.norms.copy()
-            self._stretch(left, r, x, tolerances, min(maxiter - spent, STRETCH), outcome)
+            limit = min(STRETCH, int((maxiter - outcome.iterations[left]).min()))
+            unfinished = self._stretch(left, r, x, tolerances, limit, outcome)
             self._residuals(left, b, x, r, outcome)
-            stuck = left & (outcome.norms > tolerances) & ~(outcome.norms < 0.5 * before)
-            outcome.end(stuck & ~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
-            outcome.end(stuck & self._singular, Status.STAGNATED, "b is not in the range of the singular A")
+            for number in map(int, np.flatnonzero(left & ~np.isfinite(outcome.norms))):
+                x[number] = 0.0  # never not-a-number for the caller
+                outcome.norms[number] = np.linalg.norm(b[number])
+                outcome.status[number], outcome.reasons[number] = Status.NONFINITE, "the residual is not finite"
+            stuck = left & ~(outcome.norms <= tolerances) & ~(outcome.norms < 0.5 * before)
+            if limit == STRETCH:
+                slow = stuck & unfinished & (outcome.iterations < maxiter)
+                outcome.end(slow, Status.STAGNATED, f"no gain in {STRETCH} iterations: try CG with AMG")
+            stuck &= ~unfinished
+            outside = stuck & self._singular
+            outside[outside] = outcome.norms[outside] > NEGLIGIBLE * np.linalg.norm(b[outside], axis=1)
+            outcome.end(outside, Status.STAGNATED, "b is not in the range of the singular A")
             outcome.end(stuck, Status.STAGNATED, "the limit of rounding")
-        return outcome
 
     def _flawed(self, outcome: Outcome) -> np.ndarray:
         return np.array([status is not None for status in outcome.status])
@@ -183,21 +219,51 @@ class EnsembleState:
 
     def _stretch(
         self, left: np.ndarray, r: Array, x: Array, tolerances: np.ndarray, maxiter: int, outcome: Outcome
-    ) -> None:
-        """Run the fused iteration once for the members that are left."""
+    ) -> np.ndarray:
+        """Run the fused iteration once for the members that are left; return which of them it did not finish."""
         norms = np.where(left, outcome.norms, 1.0)
         # What lies outside of the range of a singular A could only grow.
         right = r - np.where(self._singular, r.mean(axis=1), 0.0)[:, None] if self._singular.any() else r
         back = np.where(left, self._factors * norms, 0.0)
-        solved = self.hierarchy.solve(right, 1.0 / norms, back, x, MARGIN * tolerances / norms, maxiter)
+        wanted = np.maximum(MARGIN * tolerances / norms, GAIN)
+        with self._lock:  # threads share the working arrays
+            solved = self.hierarchy.solve(right, 1.0 / norms, back, x, wanted, maxiter)
         count = len(solved.history) - 1
         outcome.cycles += count * len(left)
         outcome.products += count * len(left)
         outcome.iterations += np.where(left, solved.iterations, 0)
-        for step in range(1, count + 1):
-            outcome.history.append(np.where(left & (step <= solved.iterations), solved.history[step] * norms, np.nan))
-        outcome.end(left & (solved.state == INDEFINITE), Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
+        for number in np.flatnonzero(left):
+            steps = solved.history[1 : solved.iterations[number] + 1, number]
+            outcome.histories[number].extend(steps * norms[number])
+        # What a singular A leaves of the directions in the end is in its null space, which says nothing about it.
+        indefinite = left & (solved.state == INDEFINITE) & ~self._singular
+        outcome.end(indefinite, Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
         outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, "the residual is not finite")
+        unfinished: np.ndarray = left & (solved.state == RUNNING)
+        return unfinished
+
+
+def _entries_of(members: Sequence[LinearOperator]) -> list[Entries]:
+    """Return the natural entries of all members, not-a-number for those that hold such, if there is any other."""
+    found: list[Entries | None] = []
+    error: NonFiniteError | None = None
+    for member in members:
+        try:
+            found.append(natural_entries(member))
+        except NonFiniteError as caught:
+            found.append(None)
+            error = caught
+    good = next((entries for entries in found if entries is not None), None)
+    if good is None:
+        raise error if error is not None else ValueError("an ensemble needs at least one member")
+    grid, arrays, periodic = good
+    missing = (grid, tuple(np.full_like(values, np.nan) for values in arrays), periodic)
+    return [missing if entries is None else entries for entries in found]
+
+
+def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:
+    """Whether A maps constants to zero, but for rounding."""
+    return bool((np.abs(A.matvec(np.ones(len(diagonal)))) <= 2.0 * load.ROUNDING * diagonal).all())
 
 
 def _normalising(diagonal: Array) -> float:
@@ -206,14 +272,18 @@ def _normalising(diagonal: Array) -> float:
     return 1.0 / size if 0.0 < size < np.inf else 1.0
 
 
-def _strengths(entries: tuple[Array, ...]) -> tuple[float, float, float]:
-    """Return the mean couplings along i, j and k."""
-    k, j, i = (float(np.mean(np.abs(values))) for values in entries[1:])
-    return i, j, k
+def _strengths(entries: list[tuple[Array, ...]]) -> tuple[float, float, float]:
+    """Return the mean couplings along i, j and k of the first member where they are finite."""
+    for member in entries:
+        k, j, i = (abs(float(np.mean(values))) for values in member[1:])
+        if np.isfinite(i + j + k):
+            return i, j, k
+    return 1.0, 1.0, 1.0
 
 
 def _flaw(coupling: float, lack: float, entries: tuple[Array, ...]) -> tuple[Status, str] | None:
-    if not all(np.isfinite(values).all() for values in entries) if not np.isfinite(coupling) else False:
+    # Entries near the largest number may add up to infinity.
+    if np.isnan(coupling) and not all(np.isfinite(values).all() for values in entries):
         return Status.NONFINITE, "the operator holds NaN or infinity"
     if coupling > 0.0:
         return Status.INDEFINITE, f"not elliptic: a coupling of {coupling:.3g} has the sign of the diagonal"

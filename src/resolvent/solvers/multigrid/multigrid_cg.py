@@ -10,6 +10,7 @@ import numpy as np
 
 from ...operators import SPD, Array, LinearOperator, Props, Stencil, StructureError
 from ..monitor import Monitor
+from ..preconditioners.recipe import is_whole
 from ..solver import Solver
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ class MultigridCG(Solver):
     hierarchy is in single precision inside of a double precision iteration; vector updates, products, smoothing and
     transfers are fused into three passes over the grid an iteration; and the members of an `Ensemble` are solved
     together, innermost in memory, each with its own coefficients, inner products, tolerance and verdict. A member that
-    fails leaves the others alone.
+    fails leaves the others alone. They share one thing, which axes are coarsened first: it is decided by the mean
+    couplings of the first member, so that members whose anisotropy differs belong into ensembles of their own.
 
-    Storage for each unknown: 130 bytes in two dimensions and 180 in three, all of it reused by `Prepared.update`
-    (`CheckerboardHierarchy.nbytes`; `precision="double"` about 180 and 240). An iteration counts as one product with A
-    and one with M.
+    Storage for each unknown: 135 bytes in two dimensions and 150 in three, all of it reused by `Prepared.update`
+    (`CheckerboardHierarchy.nbytes`; `precision="double"` keeps no second copy and takes 130 and 135), a few more on
+    small grids. An iteration counts as one product with A and one with M.
 
     Do not use it for more than nearest neighbours, nonsymmetric or indefinite systems; for jumps of 10³ and more across
     ragged interfaces it takes 15 to 30 iterations, and algebraic multigrid may be better.
@@ -83,7 +85,7 @@ class MultigridCG(Solver):
         super().__post_init__()
         if self.precision not in ("single", "double"):
             raise ValueError(f"precision must be 'single' or 'double', got {self.precision!r}")
-        if self.sweeps < 1:
+        if not is_whole(self.sweeps, 1):
             raise ValueError(f"sweeps must be a whole number ≥ 1, got {self.sweeps!r}")
 
     def _check(self, A: LinearOperator, M: LinearOperator | None) -> None:
@@ -133,6 +135,6 @@ def _record(outcome: Outcome, monitor: Monitor, x: Array) -> None:
     """Enter what a compiled iteration did."""
     monitor.counts.matvec += outcome.products
     monitor.counts.preconditioner += outcome.cycles
-    for row in outcome.history[1:]:
+    for norm in outcome.histories[0][1:]:
         if monitor.running:
-            monitor.advance(row, x)
+            monitor.advance(np.array([norm]), x)

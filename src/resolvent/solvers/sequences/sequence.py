@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...operators import Array, LinearOperator, Sparse, as_operator
+from ...operators import Array, Ensemble, LinearOperator, Sparse, as_operator
 from ...operators.arrays import is_torch
 from ..foreign import fingerprint
 from ..preconditioners.recipe import Recipe, hosted
@@ -143,6 +143,8 @@ class Sequence:
             was rebuilt), ``age`` (solves with this M before), and for methods that recycle ``cold``: why there was no
             space, or an empty string.
         """
+        if isinstance(A, Ensemble):
+            raise TypeError("a sequence takes one system after the other: pass the members of the ensemble one by one")
         operator, checksum = as_operator(A), fingerprint(A)
         if is_torch(b) and not operator._holds_torch():
             from .._torch import solve_on_host
