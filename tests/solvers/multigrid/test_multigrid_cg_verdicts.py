@@ -76,8 +76,12 @@ def test_a_bad_matrix_among_matrices_leaves_the_others_alone(value, place):
         assert column.status is (Status.NONFINITE if number == place else Status.CONVERGED)
         if number != place:
             assert abs(result.x[:, number] - good.x[:, number]).max() <= 1e-10 * abs(good.x).max()
-    with pytest.raises(ValueError, match="finite entries are needed"):
-        MultigridCG().solve(matrices[place], b[:, place])
+    prepared = MultigridCG().prepare(matrices[place])
+    assert prepared.solve(b[:, place]).status is Status.NONFINITE
+    prepared.update(matrices[2])
+    np.testing.assert_array_equal(prepared.solve(b[:, 2]).x, MultigridCG().solve(matrices[2], b[:, 2]).x)
+    both = MultigridCG().solve(Ensemble([matrices[place]] * 2), b[:, :2])
+    assert [c.status for c in both.columns] == [Status.NONFINITE] * 2 and np.isfinite(both.x).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -244,21 +245,20 @@ class EnsembleState:
 
 
 def _entries_of(members: Sequence[LinearOperator]) -> list[Entries]:
-    """Return the natural entries of all members, not-a-number for those that hold such, if there is any other."""
+    """Return the natural entries of all members, not-a-number for those that hold such: on the grid of the others."""
     found: list[Entries | None] = []
-    error: NonFiniteError | None = None
     for member in members:
         try:
             found.append(natural_entries(member))
-        except NonFiniteError as caught:
+        except NonFiniteError:
             found.append(None)
-            error = caught
-    good = next((entries for entries in found if entries is not None), None)
-    if good is None:
-        raise error if error is not None else ValueError("an ensemble needs at least one member")
-    grid, arrays, periodic = good
-    missing = (grid, tuple(np.full_like(values, np.nan) for values in arrays), periodic)
-    return [missing if entries is None else entries for entries in found]
+    grid, _, periodic = next((entries for entries in found if entries is not None), None) or (
+        (1, 1, members[0].shape[0]),
+        (),
+        (False, False, False),
+    )
+    nothing = np.full(math.prod(grid), np.nan)
+    return [(grid, (nothing,) * 4, periodic) if entries is None else entries for entries in found]
 
 
 def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:
