@@ -114,6 +114,7 @@ class CheckerboardHierarchy:
         finest = self.levels[0]
         self._root = np.zeros(finest.size if reduced else 0, dtype=precision)
         self.networks = [Network(level) for level in self.levels]
+        self._scratch = Scratch()
         self._row = np.zeros((max(finest.grid) + 4) * members)
         self._vectors = np.zeros((5 if reduced else 0, finest.size))
 
@@ -124,7 +125,7 @@ class CheckerboardHierarchy:
         arrays = [self._fine, self.work, self._root, self._vectors]
         if self.constants is not self._fine:
             arrays.append(self.constants)
-        return networks + sum(a.nbytes for a in arrays)
+        return networks + self._scratch.nbytes + sum(a.nbytes for a in arrays)
 
     def refill(self) -> None:
         """Make all levels anew from the network of the finest."""
@@ -157,8 +158,9 @@ class CheckerboardHierarchy:
         rows_shift = here.shift.shape[1]
         setup.weights_along_k(tk, s, along_k, c, at, sizes, self.fields.rows, row)
         inner = nck * B
-        new = [np.empty(rows * inner) for rows in (rows_j, rows_i, rows_shift)]
-        faces = np.empty(rows_k * (inner + B))
+        self._scratch.reset()
+        new = [self._scratch.take(rows * inner) for rows in (rows_j, rows_i, rows_shift)]
+        faces = self._scratch.take(rows_k * (inner + B))
         if level.coarsened[2]:
             setup.coarsen_along_k(tk, rows_k, B, nk, width, along_k, row, faces)
             for fine, target, rows in zip((tj, ti, shift), new, (rows_j, rows_i, rows_shift), strict=True):
@@ -170,16 +172,16 @@ class CheckerboardHierarchy:
         tk, (tj, ti, shift) = faces, new
         if level.coarsened[1]:
             setup.weights_leading(tj, ni, nj, inner, along_j, c, at[OWN_J])
-            tj = _series(tj, ni, nj, inner, along_j)
-            tk, ti = _pairs(tk, ni, nj, inner + B), _pairs(ti, ni + 1, nj, inner)
-            shift = _pairs(shift, ni, nj, inner)
+            tj = self._series(tj, ni, nj, inner, along_j)
+            tk, ti = self._pairs(tk, ni, nj, inner + B), self._pairs(ti, ni + 1, nj, inner)
+            shift = self._pairs(shift, ni, nj, inner)
         else:
             c[at[OWN_J] : at[OWN_J] + rows_k * inner] = 1.0
         if level.coarsened[0] and ni > 1:
             setup.weights_leading(ti, 1, ni, ncj * inner, along_i, c, at[OWN_I])
-            ti = _series(ti, 1, ni, ncj * inner, along_i)
-            tk, tj = _pairs(tk, 1, ni, ncj * (inner + B)), _pairs(tj, 1, ni, (ncj + 1) * inner)
-            shift = _pairs(shift, 1, ni, ncj * inner)
+            ti = self._series(ti, 1, ni, ncj * inner, along_i)
+            tk, tj = self._pairs(tk, 1, ni, ncj * (inner + B)), self._pairs(tj, 1, ni, (ncj + 1) * inner)
+            shift = self._pairs(shift, 1, ni, ncj * inner)
         elif ni > 1:
             c[at[OWN_I] : at[OWN_I] + ni * ncj * inner] = 1.0
         if ni > 1 and nci == 1:  # a single plane: its walls ground it
@@ -192,6 +194,18 @@ class CheckerboardHierarchy:
         points = (nck + 1, nck, nck, nck)
         for natural, target, rows, count in zip((tk, tj, ti, shift), parted, rows_next, points, strict=True):
             setup.part(natural, rows, count, B, coarse.tk.shape[2], target)
+
+    def _series(self, faces: Array, outer: int, n: int, inner: int, periodic: bool) -> Array:
+        out = self._scratch.take(outer * ((n + 1) // 2 + 1) * inner)
+        setup.coarsen_leading(faces, outer, n, inner, periodic, out)
+        return out
+
+    def _pairs(self, values: Array, outer: int, n: int, inner: int) -> Array:
+        if not values.size:
+            return values
+        out = self._scratch.take(outer * ((n + 1) // 2) * inner)
+        setup.add_pairs_leading(values, outer, n, inner, out)
+        return out
 
     def solve(self, r: Array, factors: Array, back: Array, x: Array, wanted: Array, maxiter: int) -> Solved:
         """Add to x what solves A e = r, by conjugate gradients.
@@ -241,18 +255,29 @@ class CheckerboardHierarchy:
         return Solved(state, iterations, history[: count + 1])
 
 
-def _series(faces: Array, outer: int, n: int, inner: int, periodic: bool) -> Array:
-    out = np.empty(outer * ((n + 1) // 2 + 1) * inner)
-    setup.coarsen_leading(faces, outer, n, inner, periodic, out)
-    return out
+class Scratch:
+    """Working space that is kept: large arrays that are allocated anew cost more to touch than to fill."""
 
+    def __init__(self) -> None:
+        self._space = np.empty(0)
+        self._taken = 0
 
-def _pairs(values: Array, outer: int, n: int, inner: int) -> Array:
-    if not values.size:
-        return values
-    out = np.empty(outer * ((n + 1) // 2) * inner)
-    setup.add_pairs_leading(values, outer, n, inner, out)
-    return out
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept."""
+        return self._space.nbytes
+
+    def reset(self) -> None:
+        """Take everything back, and make room for as much as was taken."""
+        if self._taken > self._space.size:
+            self._space = np.empty(self._taken)
+        self._taken = 0
+
+    def take(self, count: int) -> Array:
+        """Return an array, of the kept space where there is room for it."""
+        start = self._taken
+        self._taken += count
+        return self._space[start : start + count] if self._taken <= self._space.size else np.empty(count)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,36 +27,36 @@ ROUNDING = 1e-12
 
 
 @helper
-def watch_row(centre, ck, cj, ci, space, i, points, coupling):  # type: ignore[no-untyped-def]
+def watch_row(centre, ck, cj, ci, space, i, points, coupling, m):  # type: ignore[no-untyped-def]
     """coupling = its largest so far; not-a-number where an entry is not finite, and stays."""
-    i = uint64(i)
+    i, m = uint64(i), uint64(m)
     for step in range(points):
         f = uint64(step)
-        v, w, most = ck[i + f], cj[i + f], coupling[f]
+        v, w, most = ck[i + f], cj[i + f], coupling[m + f]
         # Zero but for entries that are not finite.
         v = (v if v > w else w) + 0.0 * (centre[i + f] + v + w)
-        coupling[f] = most if (v <= most) | (most != most) else v
+        coupling[m + f] = most if (v <= most) | (most != most) else v
     if space:
         for step in range(points):
             f = uint64(step)
-            v, most = ci[i + f], coupling[f]
+            v, most = ci[i + f], coupling[m + f]
             v = v + 0.0 * v
-            coupling[f] = most if (v <= most) | (most != most) else v
+            coupling[m + f] = most if (v <= most) | (most != most) else v
 
 
 @helper
-def watch_sums(sums, o, centre, i, deficit, away, first, last, points, grounding, lack):  # type: ignore[no-untyped-def]
+def watch_sums(sums, o, centre, i, deficit, away, first, last, points, grounding, lack, m):  # type: ignore[no-untyped-def]
     """grounding = max(|sums| − rounding) of points first … last if away from walls; lack = max(−sums − deficit · d)."""
-    o, i = uint64(o), uint64(i)
+    o, i, m = uint64(o), uint64(i), uint64(m)
     for step in range(points):
         f = uint64(step)
-        v, most = -sums[o + f] - deficit * centre[i + f], lack[f]
-        lack[f] = v if v > most else most
+        v, most = -sums[o + f] - deficit * centre[i + f], lack[m + f]
+        lack[m + f] = v if v > most else most
     if away:
         for step in range(first, last):
             f = uint64(step)
-            v, most = abs(sums[o + f]) - ROUNDING * centre[i + f], grounding[f]
-            grounding[f] = v if v > most else most
+            v, most = abs(sums[o + f]) - ROUNDING * centre[i + f], grounding[m + f]
+            grounding[m + f] = v if v > most else most
 
 
 @helper
@@ -136,16 +136,18 @@ def load(addresses, ni, nj, points, periodic, deficit, factors, d, tk, tj, ti, s
     """
     members, count, width = addresses.shape[0], ni * nj, d.shape[2]
     grounded = shift.shape[1] > 0
-    sums = np.empty((members, (count if grounded else 1) * points))
+    stretch = (count if grounded else 1) * points
+    sums = np.empty(members * stretch)
     if grounded:
         for member in range(members):
             centre, ck, cj, ci = entries_at(addresses, member, count * points)
             for r in range(count):
-                sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, sums[member], r * points)
+                sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, sums, member * stretch + r * points)
                 for k in range(r * points, (r + 1) * points):
-                    if abs(sums[member, k]) <= ROUNDING * centre[k]:
-                        sums[member, k] = 0.0
+                    if abs(sums[member * stretch + k]) <= ROUNDING * centre[k]:
+                        sums[member * stretch + k] = 0.0
     coupling[:], grounding[:], lack[:] = -np.inf, -np.inf, -np.inf
+    most_coupling, most_grounding, most_lack = coupling.reshape(-1), grounding.reshape(-1), lack.reshape(-1)
     D, K, J, L, G = d.reshape(-1), tk.reshape(-1), tj.reshape(-1), ti.reshape(-1), shift.reshape(-1)
     half_d, half_j, half_i = count * width, tj.shape[1] * width, ti.shape[1] * width
     for r in range(count):
@@ -169,28 +171,27 @@ def load(addresses, ni, nj, points, periodic, deficit, factors, d, tk, tj, ti, s
             if ni > 1 and periodic[0] and i == 0:
                 scatter(ci, at + (ni - 1) * nj * points, points, -factor, members, L, o, half_i + o)
             if grounded:
-                scatter(sums[member], at, points, factor, members, G, o, half_d + o)
+                scatter(sums, member * stretch + at, points, factor, members, G, o, half_d + o)
             else:
-                sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, sums[member], 0)
-            own = at if grounded else 0
+                sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, sums, member * stretch)
+            own = member * stretch + (at if grounded else 0)
             opened = (ni > 1 and not periodic[0], nj > 1 and not periodic[1], points > 1 and not periodic[2])
             if points == 1 and nj == 1 and ni == 1:
                 opened = (False, False, True)  # a single cell has walls only
             whole = (opened[0] and (i == 0 or i == ni - 1)) or (opened[1] and (j == 0 or j == nj - 1))
-            watch_row(centre, ck, cj, ci, ni > 1, at, points, coupling[member])
+            watch_row(centre, ck, cj, ci, ni > 1, at, points, most_coupling, member * points)
             first, last = (1, points - 1) if opened[2] else (0, points)
-            watch_sums(
-                sums[member], own, centre, at, deficit, not whole, first, last, points, grounding[member], lack[member]
-            )
+            m = member * points
+            watch_sums(sums, own, centre, at, deficit, not whole, first, last, points, most_grounding, most_lack, m)
             if not whole and not opened[2]:
                 continue
-            near = (inner(i, ni, not opened[0]) * nj + inner(j, nj, not opened[1])) * points
+            near = member * stretch + (inner(i, ni, not opened[0]) * nj + inner(j, nj, not opened[1])) * points
             for k in range(0, points, 1 if whole else max(points - 1, 1)):
-                e = sums[member, own + k]
+                e = sums[own + k]
                 if abs(e) <= ROUNDING * centre[at + k]:
                     e = 0.0
                 if grounded:
-                    ground = min(e, sums[member, near + inner(k, points, not opened[2])])
+                    ground = min(e, sums[near + inner(k, points, not opened[2])])
                     shift[k % 2, r, (k // 2) * members + member] = factor * ground
                     e -= ground
                 wall(ck, cj, ci, ni, nj, points, opened, i, j, k, factor * e, member, members, tk, tj, ti)
@@ -215,47 +216,31 @@ def wall(ck, cj, ci, ni, nj, points, opened, i, j, k, e, member, members, tk, tj
     at = r * points + k
     half, place = k % 2, (k // 2) * members + member
     after_half, after_place = (k + 1) % 2, ((k + 1) // 2) * members + member
-    weights = np.zeros(6)
-    touched = 0
-    if open_k:
-        if k == 0:
-            weights[0], touched = -ck[at] if points > 1 else 0.0, touched + 1
-        if k == points - 1:
-            weights[1], touched = -ck[at - 1] if points > 1 else 0.0, touched + 1
-    if open_j:
-        if j == 0:
-            weights[2], touched = -cj[at], touched + 1
-        if j == nj - 1:
-            weights[3], touched = -cj[at - points], touched + 1
-    if open_i:
-        if i == 0:
-            weights[4], touched = -ci[at], touched + 1
-        if i == ni - 1:
-            weights[5], touched = -ci[at - nj * points], touched + 1
-    total = weights.sum()
-    for side in range(6):
-        low = side % 2 == 0
-        if side < 2:
-            here = open_k and (k == 0 if low else k == points - 1)
-        elif side < 4:
-            here = open_j and (j == 0 if low else j == nj - 1)
-        else:
-            here = open_i and (i == 0 if low else i == ni - 1)
-        if not here:
-            continue
-        t = e * weights[side] / total if total > 0.0 else e / touched
-        if side == 0:
-            tk[half, r, place] = t
-        elif side == 1:
-            tk[after_half, r, after_place] = t
-        elif side == 2:
-            tj[half, r + i, place] = t
-        elif side == 3:
-            tj[half, r + i + 1, place] = t
-        elif side == 4:
-            ti[half, r, place] = t
-        else:
-            ti[half, r + nj, place] = t
+    first_k, last_k = open_k and k == 0, open_k and k == points - 1
+    first_j, last_j = open_j and j == 0, open_j and j == nj - 1
+    first_i, last_i = open_i and i == 0, open_i and i == ni - 1
+    w0 = -ck[at] if first_k and points > 1 else 0.0
+    w1 = -ck[at - 1] if last_k and points > 1 else 0.0
+    w2 = -cj[at] if first_j else 0.0
+    w3 = -cj[at - points] if last_j else 0.0
+    w4 = -ci[at] if first_i else 0.0
+    w5 = -ci[at - nj * points] if last_i else 0.0
+    total = w0 + w1 + w2 + w3 + w4 + w5
+    equal = 0.0
+    if not total > 0.0:
+        total, equal = float(int(first_k) + int(last_k) + int(first_j) + int(last_j) + int(first_i) + int(last_i)), 1.0
+    if first_k:
+        tk[half, r, place] = e * (w0 + equal) / total
+    if last_k:
+        tk[after_half, r, after_place] = e * (w1 + equal) / total
+    if first_j:
+        tj[half, r + i, place] = e * (w2 + equal) / total
+    if last_j:
+        tj[half, r + i + 1, place] = e * (w3 + equal) / total
+    if first_i:
+        ti[half, r, place] = e * (w4 + equal) / total
+    if last_i:
+        ti[half, r + nj, place] = e * (w5 + equal) / total
 
 
 @compiled

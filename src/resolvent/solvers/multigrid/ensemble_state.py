@@ -98,6 +98,7 @@ class EnsembleState:
         self._precision, self._sweeps = precision, sweeps
         self._lock = threading.Lock()
         self._box: Any = None
+        self._r = np.empty((0, 0))  # kept, since large arrays that are allocated anew cost more to touch than to fill
         self.hierarchy: CheckerboardHierarchy
         self.renew(members)
 
@@ -174,8 +175,15 @@ class EnsembleState:
         maxiter : int
             Iterations of each member.
         """
+        with self._lock:  # threads share the working arrays
+            return self._solve(b, x, tolerances, norms, maxiter)
+
+    def _solve(self, b: Array, x: Array, tolerances: np.ndarray, norms: np.ndarray, maxiter: int) -> Outcome:
         count = len(self.members)
-        r = np.array(b)
+        if self._r.shape != b.shape:
+            self._r = np.empty(b.shape)
+        r = self._r
+        np.copyto(r, b)
         none: list[Status | None] = [None] * count
         outcome = Outcome(norms.copy(), np.zeros(count, int), [], none, [""] * count)
         outcome.end(~np.isfinite(tolerances), Status.NONFINITE, "b is not finite")
@@ -227,8 +235,7 @@ class EnsembleState:
         right = r - np.where(self._singular, r.mean(axis=1), 0.0)[:, None] if self._singular.any() else r
         back = np.where(left, self._factors * norms, 0.0)
         wanted = np.maximum(MARGIN * tolerances / norms, GAIN)
-        with self._lock:  # threads share the working arrays
-            solved = self.hierarchy.solve(right, 1.0 / norms, back, x, wanted, maxiter)
+        solved = self.hierarchy.solve(right, 1.0 / norms, back, x, wanted, maxiter)
         count = len(solved.history) - 1
         outcome.cycles += count * len(left)
         outcome.products += count * len(left)
