@@ -16,11 +16,12 @@ from resolvent import solvers
 from resolvent.datasets import Dataset, families, generate, reproduce, verify
 from resolvent.datasets.diffusion import dirichlet_diffusion
 from resolvent.datasets.family import FieldSpec, LinearFamily, System
-from resolvent.datasets.methods import CACHED_UNKNOWNS, STRATEGIES, WIDEST, Request, Together, decide
+from resolvent.datasets.methods import STRATEGIES, Request, Together, decide
 from resolvent.datasets.random_fields import grid_points
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Stencil
 from resolvent.solvers import MultigridCG
+from resolvent.solvers.costs.ways import CACHED_UNKNOWNS, WIDEST
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ def test_windows_divide_chunks(tmp_path, darcy, chunk, window):
 
 def test_windows_become_narrow_for_large_grids():
     for unknowns in (64, 128**2, 256**2, 1024**2):
-        window = STRATEGIES["multigrid"](Request(1e-8, unknowns, 64)).window
+        window = STRATEGIES["multigrid"](Request(1e-8, unknowns, 2, 64)).window
         assert window == 1 or window * unknowns <= CACHED_UNKNOWNS
         assert window == WIDEST or 2 * window * unknowns > CACHED_UNKNOWNS
 

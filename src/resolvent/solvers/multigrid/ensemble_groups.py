@@ -40,7 +40,7 @@ class EnsembleGroups:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays that are kept."""
-        return sum(state.hierarchy.nbytes for state in self._states)
+        return sum(state.nbytes for state in self._states)
 
     def renew(self, members: Sequence[LinearOperator]) -> None:
         """Take as many other operators."""

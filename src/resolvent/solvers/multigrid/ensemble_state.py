@@ -109,6 +109,11 @@ class EnsembleState:
         self.__dict__.update(state)
         self._lock = threading.Lock()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays that are kept."""
+        return self.hierarchy.nbytes + self._r.nbytes
+
     def renew(self, members: Sequence[LinearOperator]) -> None:
         """Take other operators, which keep the levels if the grid is the same."""
         found = _entries_of(members)

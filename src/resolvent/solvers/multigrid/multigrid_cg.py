@@ -32,12 +32,13 @@ class MultigridCG(Solver):
     fails leaves the others alone. They share one thing, which axes are coarsened first: it is decided by the mean
     couplings of the first member, so that members whose anisotropy differs belong into ensembles of their own.
 
-    Storage for each unknown: 135 bytes in two dimensions and 150 in three, all of it reused by `Prepared.update`
-    (`CheckerboardHierarchy.nbytes`; `precision="double"` keeps no second copy and takes 130 and 135), a few more on
-    small grids. An iteration counts as one product with A and one with M.
+    Storage for each unknown: 160 bytes in two dimensions and 180 in three, all of it reused by `Prepared.update`
+    (`precision="double"` keeps no second copy and takes 150 and 165), a few more on small grids. An iteration counts as
+    one product with A and one with M.
 
-    Do not use it for more than nearest neighbours, nonsymmetric or indefinite systems; for jumps of 10³ and more across
-    ragged interfaces it takes 15 to 30 iterations, and algebraic multigrid may be better.
+    Do not use it for more than nearest neighbours, nonsymmetric or indefinite systems, nor for jumps of 10³ and more
+    across ragged interfaces: two-phase media of that contrast take 20 to 50 iterations in two dimensions and more than a hundred
+    in three (``benchmarks/multigrid.py``), algebraic multigrid about ten.
 
     Parameters
     ----------
