@@ -23,10 +23,9 @@ from ..solver import Solver
 WIDEST = 16
 """Most members of an ensemble."""
 
-CACHED_UNKNOWNS = 131_072
-"""Unknowns of all members of an ensemble together: some 75 bytes each are worked with in every iteration, which then
-stay within a third-level cache of 10 MB and more. Twice as many were a third slower at 256² where that cache has
-32 MB for several processors; fewer than 16 members pay less for loops over short rows."""
+CACHED_UNKNOWNS = 262_144
+"""Unknowns of all members of an ensemble together. Some 75 bytes each are worked with in every iteration: fewer members
+leave more of them in cache, more members have longer rows to loop over (the table of costs in benchmarks/multigrid.py)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +88,7 @@ def ensemble_width(unknowns: int, whole: int = WIDEST) -> int:
     Examples
     --------
     >>> ensemble_width(64**2), ensemble_width(256**2), ensemble_width(64**2, whole=12)
-    (16, 2, 4)
+    (16, 4, 4)
     """
     width = WIDEST
     while width > 1 and (width * unknowns > CACHED_UNKNOWNS or whole % width):

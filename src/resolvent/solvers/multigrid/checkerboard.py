@@ -116,13 +116,15 @@ class CheckerboardHierarchy:
         self.networks = [Network(level) for level in self.levels]
         self._scratch = Scratch()
         self._row = np.zeros((max(finest.grid) + 4) * members)
-        self._vectors = np.zeros((5 if reduced else 0, finest.size))
+        self._vectors = np.zeros((4 if reduced else 0, finest.size))
+        # The direction may be rounded: its product is formed of what is stored.
+        self._direction = np.zeros(finest.size if reduced else 0, dtype=precision)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that are kept."""
         networks = sum(a.nbytes for n in self.networks for a in (n.d, n.s, n.tk, n.tj, n.ti, n.shift))
-        arrays = [self._fine, self.work, self._root, self._vectors]
+        arrays = [self._fine, self.work, self._root, self._vectors, self._direction]
         if self.constants is not self._fine:
             arrays.append(self.constants)
         return networks + self._scratch.nbytes + sum(a.nbytes for a in arrays)
@@ -223,7 +225,7 @@ class CheckerboardHierarchy:
         """
         fields, scale, B = self.fields, self.networks[0].s, self.members
         sizes, rows = fields.sizes[0], fields.rows
-        red, black, x_black, p, q = self._vectors
+        (red, black, x_black, q), p = self._vectors, self._direction
         load.to_colours(r, factors, scale, rows, sizes, red, black)
         load.eliminate(self._fine, fields.at[0], sizes, rows, red, black)
         x_black[:], p[:], q[:] = 0.0, 0.0, 0.0

@@ -2,7 +2,8 @@
 
 Eliminating the red points from D^(−1/2) A D^(−1/2) leaves S = I − C Cᵀ for the black ones: symmetric, positive definite
 where A is, with half the unknowns, and the residual of the red rows is zero throughout. Vectors of the iteration are
-in double precision, the preconditioner is in whatever precision its fields have.
+in double precision, the preconditioner and the direction p in whatever precision the fields have: q = S p is the product
+of the p that is stored, so that its rounding turns the direction a little, and spoils nothing.
 
 Each iteration goes through the finest level three times: (1) x += α p, r −= α q, y = r in the precision of the
 preconditioner, Cᵀ y and its restriction; (2) interpolation, z = y + C x_r and yᵀz; (3) p = z + β p, Cᵀ p, q = S p and
@@ -118,7 +119,8 @@ def reduced_cg(  # type: ignore[no-untyped-def]
         The same as c in double precision, of which the couplings of the finest level are used.
     root : colour array
         √d of the black points, in any precision: turns scaled residuals into those of A.
-    x, r, p, q : colour arrays of float64
+    x, r, q : colour arrays of float64
+    p : colour array in the precision of c
     wanted : (B,) array
         Squares of the residual norms to reach.
     state, iterations : (B,) arrays of int64
