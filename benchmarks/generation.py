@@ -2,7 +2,7 @@
 
 Every method solves the same systems (`darcy2d`, cell grid, one thread) to the same true residual, recomputed in
 float64. Set-up, assembly of the format a method wants and the certificate (the problem assembled anew and its residual)
-are counted. In every round the methods take turns, so that a change of the machine's speed hits all of them; medians
+are counted. In every round the methods take turns, each with two systems or two ensembles in a row, so that a change of the machine's speed hits all of them; medians
 over the rounds are printed. The first column is solution and certificate; the second, end to end, adds what
 `generate` does besides for any method: drawing the coefficient, assembling, checksums and writing, as a run of
 `generate` in the same process reports them. A work unit is the time of one product of SciPy's CSR matrix and a vector
@@ -47,7 +47,7 @@ SolveMany = Callable[[Sequence[Any]], Sequence[np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """A method: how many systems it is timed on in a round, and how to start it."""
+    """A method: how many systems it takes at once, and how to start it."""
 
     window: int
     start: Callable[[], SolveMany]
@@ -88,7 +88,7 @@ def ensemble(method: Together) -> Callable[[], SolveMany]:
     return start
 
 
-def contenders(family: Any, samples: int) -> dict[str, Contender]:
+def contenders(family: Any) -> dict[str, Contender]:
     """Return all methods for a family."""
     unknowns = int(np.prod(family.unknowns))
     decision = decide("auto", RTOL, family, seed=0)
@@ -104,7 +104,7 @@ def contenders(family: Any, samples: int) -> dict[str, Contender]:
     if unknowns <= (300_000 if family.dim == 2 else 5_000):
         one_by_one[OWN + "Direct, analysis kept"] = lambda: ours(Direct(rtol=RTOL / 2))
     for name, make in (one_by_one | rivals(unknowns, family.dim)).items():
-        found[name] = Contender(samples, in_turn(make))
+        found[name] = Contender(1, in_turn(make))
     return found
 
 
@@ -118,24 +118,28 @@ def product_seconds(matrix: Any) -> float:
     return statistics.median(times)
 
 
-def measure(family: Any, rounds: int, samples: int) -> dict[str, Any]:
+def measure(family: Any, rounds: int) -> dict[str, Any]:
     """Run every method in turn; return medians over the rounds, the worst residual, and a work unit."""
-    methods = contenders(family, samples)
-    most = max(method.window for method in methods.values())
+    methods = contenders(family)
+    most = 2 * max(method.window for method in methods.values())
     started = {name: method.start() for name, method in methods.items()}
     solving: dict[str, list[float]] = {name: [] for name in methods}
     certifying: list[float] = []
     worst = dict.fromkeys(methods, 0.0)
     units: list[float] = []
     for number in range(rounds + 1):
-        first = number * most
-        inputs = [family.draw(sample_rng(0, family.family_id, first + i)) for i in range(most)]
+        begin = number * most
+        inputs = [family.draw(sample_rng(0, family.family_id, begin + i)) for i in range(most)]
         systems = [family.assemble(given) for given in inputs]
         units.append(product_seconds(systems[0].A.to_sparse()))
         for name, method in methods.items():
-            chosen = systems[: method.window]
+            chosen = systems[: 2 * method.window]
             start = time.perf_counter()
-            solutions = started[name](chosen)
+            solutions = [
+                x
+                for first in range(0, len(chosen), method.window)
+                for x in started[name](chosen[first : first + method.window])
+            ]
             middle = time.perf_counter()
             rhos = [relative_residual(family.assemble(inputs[i]), x) for i, x in enumerate(solutions)]
             end = time.perf_counter()
@@ -250,7 +254,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--coefficient", default="lognormal_unit", help="law of the coefficient")
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--samples", type=int, default=2, help="systems a round of methods that take one at a time")
     parser.add_argument("--results", type=Path, help="folder to write to")
     options = parser.parse_args(arguments)
     plane = options.family == "darcy2d"
@@ -263,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with one_thread():
         for size in sizes:
             family = families.get(options.family, resolution=size, coefficient=options.coefficient)
-            result = measure(family, rounds, options.samples)
+            result = measure(family, rounds)
             result["stages"] = shared_seconds(family, 16 if size <= 256 else 4)
             results[size] = result
             report(size, family.dim, result)

@@ -25,7 +25,7 @@ WIDEST = 16
 
 CACHED_UNKNOWNS = 262_144
 """Unknowns of all members of an ensemble together. Some 75 bytes each are worked with in every iteration: fewer members
-leave more of them in cache, more members have longer rows to loop over (the table of costs in benchmarks/multigrid.py)."""
+leave more of them in cache, more members have longer rows to loop over (the costs in benchmarks/multigrid.py)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Eliminating the red points from D^(−1/2) A D^(−1/2) leaves S = I − C Cᵀ for the black ones: symmetric, positive definite
 where A is, with half the unknowns, and the residual of the red rows is zero throughout. Vectors of the iteration are
-in double precision, the preconditioner and the direction p in whatever precision the fields have: q = S p is the product
-of the p that is stored, so that its rounding turns the direction a little, and spoils nothing.
+in double precision, the preconditioner and the direction p in whatever precision the fields have: q = S p is the
+product of the p that is stored, so that its rounding turns the direction a little, and spoils nothing.
 
 Each iteration goes through the finest level three times: (1) x += α p, r −= α q, y = r in the precision of the
 preconditioner, Cᵀ y and its restriction; (2) interpolation, z = y + C x_r and yᵀz; (3) p = z + β p, Cᵀ p, q = S p and

@@ -214,7 +214,9 @@ class EnsembleState:
             stuck = left & ~(outcome.norms <= tolerances) & ~(outcome.norms < 0.5 * before)
             if limit == STRETCH:
                 slow = stuck & unfinished & (outcome.iterations < maxiter)
-                outcome.end(slow, Status.STAGNATED, f"no gain in {STRETCH} iterations: try CG with AMG")
+                no_gain = f"no gain in {STRETCH} iterations"
+                outcome.end(slow & self._singular, Status.STAGNATED, f"{no_gain}: b is perhaps not in the range of A")
+                outcome.end(slow, Status.STAGNATED, f"{no_gain}: try CG with AMG")
             stuck &= ~unfinished
             outside = stuck & self._singular
             outside[outside] = outcome.norms[outside] > NEGLIGIBLE * np.linalg.norm(b[outside], axis=1)

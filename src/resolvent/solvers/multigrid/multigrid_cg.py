@@ -37,8 +37,8 @@ class MultigridCG(Solver):
     one product with A and one with M.
 
     Do not use it for more than nearest neighbours, nonsymmetric or indefinite systems, nor for jumps of 10³ and more
-    across ragged interfaces: two-phase media of that contrast take 20 to 50 iterations in two dimensions and more than a
-    hundred in three (``benchmarks/multigrid.py``), algebraic multigrid about ten.
+    across ragged interfaces: two-phase media of that contrast take 20 to 50 iterations in two dimensions and more than
+    a hundred in three (``benchmarks/multigrid.py``), algebraic multigrid about ten.
 
     Parameters
     ----------
