@@ -2,11 +2,11 @@
 
 Every method solves the same systems (`darcy2d`, cell grid, one thread) to the same true residual, recomputed in
 float64. Set-up, assembly of the format a method wants and the certificate (the problem assembled anew and its residual)
-are counted. In every round the methods take turns, each with two systems or two ensembles in a row, so that a change of the machine's speed hits all of them; medians
-over the rounds are printed. The first column is solution and certificate; the second, end to end, adds what
-`generate` does besides for any method: drawing the coefficient, assembling, checksums and writing, as a run of
-`generate` in the same process reports them. A work unit is the time of one product of SciPy's CSR matrix and a vector
-in double precision, measured in every round as well.
+are counted. In every round the methods take turns, each with two systems or two ensembles in a row, so that a change
+of the machine's speed hits all of them; medians over the rounds are printed. The first column is solution and
+certificate; the second, end to end, adds what `generate` does besides for any method: drawing the coefficient,
+assembling, checksums and writing, as a run of `generate` in the same process reports them. A work unit is the time of
+one product of SciPy's CSR matrix and a vector in double precision, measured in every round as well.
 
     python benchmarks/generation.py [--quick] [--coefficient lognormal_unit] [--sizes 64 128 256 512] [--rounds 5]
     python benchmarks/generation.py --family darcy3d

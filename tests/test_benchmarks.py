@@ -114,7 +114,7 @@ def test_the_bytes_of_an_iteration_are_those_that_were_counted_by_hand():
 
 def test_generation_runs_in_a_tiny_form(tmp_path):
     generation = load("generation")
-    generation.main(["--quick", "--sizes", "12", "16", "--rounds", "1", "--samples", "1", "--results", str(tmp_path)])
+    generation.main(["--quick", "--sizes", "12", "16", "--rounds", "1", "--results", str(tmp_path)])
     report = json.loads((tmp_path / "generation-quick.json").read_text(encoding="utf-8"))
     assert (tmp_path / "generation-quick.png").stat().st_size > 10_000
     assert set(report["results"]) == {"12", "16"}
