@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from _report import about, console, has_petsc, one_thread, show, true_residual, verdict, write
-from generation import petsc
+from _rivals import petsc
 
 from resolvent import choose, solve
 from resolvent.datasets import families

@@ -68,7 +68,7 @@ def test_skew_matrices_break_down(rng):
     b = rng.standard_normal(20)
     result = BiCGStab(maxiter=200).solve(K, b)
     assert result.status in (Status.BREAKDOWN, Status.DIVERGED, Status.MAXITER)
-    assert np.isfinite(result.x).all() and result.residual_norm <= np.linalg.norm(b)
+    assert np.isfinite(result.x).all() and result.residual_norm <= (1.0 + 1e-14) * np.linalg.norm(b)
 
 
 def test_a_failure_returns_the_best_iterate(rng):

@@ -31,6 +31,7 @@ from resolvent.solvers.costs import (
 from resolvent.solvers.costs.model import KINDS, PARTS
 from resolvent.solvers.costs.problems import problem
 from resolvent.solvers.costs.stored import this_machine
+from resolvent.solvers.costs.ways import CACHED_UNKNOWNS
 from resolvent.solvers.structure import Structure, structure_of
 
 SIZES = np.unique(np.logspace(0, 9, 200).astype(int))
@@ -344,7 +345,7 @@ def test_matrices_with_nan_get_no_preconditioner():
 def test_the_widest_ensemble_fits_the_caches_and_the_chunk():
     for n in (100, 10_000, 10**7):
         width = ensemble_width(n)
-        assert width == 1 or width * n <= 131_072
+        assert width == 1 or width * n <= CACHED_UNKNOWNS
         assert all(whole % ensemble_width(n, whole) == 0 for whole in range(1, 20))
 
 

