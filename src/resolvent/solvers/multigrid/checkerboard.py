@@ -90,7 +90,7 @@ class CheckerboardHierarchy:
     precision : dtype
         Of the hierarchy; the iteration is in double precision.
     reduced : bool
-        For `solve`; otherwise for `cycle`, with right-hand sides at all points of the finest level.
+        For `solve`; otherwise for `checkerboard_cycle.visit`, with right-hand sides at all points of the finest level.
     sweeps : int
     """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultigridCG(Solver):
-    """Conjugate gradients with a geometric multigrid V-cycle, for diffusion on boxes: the fastest way there.
+    """Conjugate gradients with a geometric multigrid V-cycle, for diffusion on boxes.
 
     For the 3-, 5- and 7-point discretisations of −∇·(a∇u) + c u that `GeometricMultigrid` takes, with its levels, its
     interpolation and its red-black cycle, hence with its iteration counts, which do not grow with the grid. What
