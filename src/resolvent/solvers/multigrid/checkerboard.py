@@ -9,11 +9,12 @@ import numpy as np
 
 from ...operators import Array, LinearOperator, Stencil, StructureError
 from ..separable.couplings import Couplings, along
-from . import checkerboard_load as load
-from . import checkerboard_setup as setup
 from .checkerboard_cg import DONE, NOT_FINITE, RUNNING, reduced_cg
-from .checkerboard_fields import OWN_I, OWN_J, arrange
+from .checkerboard_fields import FACES_I, FACES_J, FACES_K, GROUND, OWN_K, SCALE_RED, arrange
 from .checkerboard_layout import Checkerboard
+from .checkerboard_load import load
+from .checkerboard_setup import refill
+from .checkerboard_vectors import add_colours, eliminate, substitute, to_colours
 
 WEAK = 0.25
 """Axes whose mean coupling is below this part of the strongest are not coarsened until it no longer is."""
@@ -55,26 +56,6 @@ def plan(
         grid = level.coarse
 
 
-class Network:
-    """The conductances of one level, parted by the parity of k; see `checkerboard_setup`."""
-
-    def __init__(self, level: Checkerboard) -> None:
-        ni, nj, _ = level.grid
-        rows, width = level.rows, level.width
-        self.d, self.s, self.tk = (np.zeros((2, rows, width)) for _ in range(3))
-        self.tj = np.zeros((2, ni * (nj + 1), width))
-        self.ti = np.zeros((2, (ni + 1) * nj if ni > 1 else 0, width))
-        self.shift = np.zeros((2, 0, width))
-
-    def flat(self) -> tuple[Array, ...]:
-        """Return diagonal, its inverse roots, faces along k, j, i and shift as flat arrays."""
-        return tuple(a.reshape(-1) for a in (self.d, self.s, self.tk, self.tj, self.ti, self.shift))
-
-    def ground(self) -> None:
-        """Make room for a shift, set to zero."""
-        self.shift = np.zeros_like(self.d)
-
-
 class CheckerboardHierarchy:
     """Levels of B networks on one grid, and the fused cycle and conjugate gradients on them.
 
@@ -90,7 +71,10 @@ class CheckerboardHierarchy:
     precision : dtype
         Of the hierarchy; the iteration is in double precision.
     reduced : bool
-        For `solve`; otherwise for `checkerboard_cycle.visit`, with right-hand sides at all points of the finest level.
+        For `load` and `solve`; otherwise for `checkerboard_cycle.visit`, with right-hand sides at all points of the
+        finest level.
+    grounded : bool
+        Whether there is room for a grounding of the finest network.
     sweeps : int
     """
 
@@ -103,111 +87,91 @@ class CheckerboardHierarchy:
         *,
         precision: Any = np.float32,
         reduced: bool = True,
+        grounded: bool = False,
         sweeps: int = 1,
     ) -> None:
         self.levels = plan(grid, members, periodic, strengths)
-        self.members, self.reduced, self.sweeps = members, reduced, sweeps
-        self.fields = arrange(self.levels, reduced=reduced)
-        self._fine = np.zeros(self.fields.total_constants)
-        self.constants = self._fine if precision == np.float64 else np.zeros(self._fine.size, precision)
-        self.work = np.zeros(self.fields.total_work, dtype=precision)
-        finest = self.levels[0]
-        self._root = np.zeros(finest.size if reduced else 0, dtype=precision)
-        self.networks = [Network(level) for level in self.levels]
-        self._scratch = Scratch()
-        self._row = np.zeros((max(finest.grid) + 4) * members)
-        self._vectors = np.zeros((4 if reduced else 0, finest.size))
+        self.members, self.reduced, self.grounded, self.sweeps = members, reduced, grounded, sweeps
+        fields = self.fields = arrange(self.levels, reduced=reduced, grounded=grounded)
+        self.constants = np.zeros(fields.total_constants, dtype=precision)
+        self.work = np.zeros(fields.total_work, dtype=precision)
+        self.network = np.zeros(fields.total_network, dtype=precision)
+        self._scratch = np.zeros(fields.total_scratch, dtype=precision)
+        finest, single = self.levels[0], precision != np.float64
+        size = finest.size if reduced else 0
+        # The couplings of the finest level come first among the constants.
+        self._fine = np.zeros(int(fields.at[0, OWN_K]) if reduced else 0) if single else self.constants
+        self._root = np.zeros(size, dtype=precision)
+        self._scale = np.zeros(2 * finest.rows * finest.width if reduced else 0)
+        self._vectors = np.zeros((4, size))
         # The direction may be rounded: its product is formed of what is stored.
-        self._direction = np.zeros(finest.size if reduced else 0, dtype=precision)
+        self._direction = np.zeros(size, dtype=precision)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that are kept."""
-        networks = sum(a.nbytes for n in self.networks for a in (n.d, n.s, n.tk, n.tj, n.ti, n.shift))
-        arrays = [self._fine, self.work, self._root, self._vectors, self._direction]
-        if self.constants is not self._fine:
-            arrays.append(self.constants)
-        return networks + self._scratch.nbytes + sum(a.nbytes for a in arrays)
+        arrays = [self.constants, self.work, self.network, self._scratch, self._root, self._scale, self._vectors]
+        arrays.append(self._direction)
+        if self._fine is not self.constants:
+            arrays.append(self._fine)
+        return sum(a.nbytes for a in arrays)
+
+    @property
+    def singular(self) -> np.ndarray:
+        """Which members keep nothing that grounds them on the coarsest level: a (B,) array of bool."""
+        start = int(self.fields.at[-1, SCALE_RED]) + self.levels[-1].pad
+        return np.asarray(self.constants[start : start + self.members] == 0.0)
+
+    def part(self, field: int, level: int = 0) -> Array:
+        """Return an array of the network of a level, (2, rows, width), to read or fill; see `checkerboard_fields`."""
+        start, count = map(int, self.fields.networks[level, field])
+        return self.network[start : start + count].reshape(2, -1, self.levels[level].width)
+
+    def load(self, addresses: Array, deficit: float, factors: Array) -> tuple[Array, Array, Array]:
+        """Read the operators of all members into the finest level; see `checkerboard_load.load`.
+
+        Returns
+        -------
+        coupling, grounding, lack : (B,) arrays
+            The largest off-diagonal entry, above zero where a member is not elliptic; above zero where a row sum away
+            from walls is more than rounding; above zero where one is below −deficit times the diagonal.
+        """
+        fields, grid = self.fields, self.levels[0].grid
+        watched = np.empty((3, self.members, grid[2]))
+        networks = (self.part(field).reshape(-1) for field in (FACES_K, FACES_J, FACES_I, GROUND))
+        load(
+            addresses,
+            fields.at[0],
+            fields.sizes[0],
+            fields.rows,
+            deficit,
+            factors,
+            self._fine,
+            self.constants,
+            self._root,
+            self._scale,
+            *networks,
+            *watched,
+        )
+        coupling, grounding, lack = watched.max(axis=2)
+        return coupling, grounding, lack
 
     def refill(self) -> None:
-        """Make all levels anew from the network of the finest."""
-        fields, c = self.fields, self._fine
-        for number, (level, here) in enumerate(zip(self.levels, self.networks, strict=True)):
-            (ni, nj, nk), B, width = level.grid, self.members, level.width
-            at, sizes = fields.at[number], fields.sizes[number]
-            d, s, tk, tj, ti, shift = here.flat()
-            if number:
-                setup.diagonal_of_network(tk, tj, ti, shift, ni, nj, nk, B, width, d)
-            setup.inverse_root(d, s)
-            setup.couple(tk, tj, ti, s, nj, c, at, sizes, fields.rows)
-            if number == 0 and self.reduced:
-                setup.store_roots(s, self._root, sizes, fields.rows)
-            else:
-                setup.store_scales(s, c, at, sizes, fields.rows)
-            if number + 1 < len(self.levels):
-                self._coarsen(number)
-        if self.constants is not self._fine:
-            np.copyto(self.constants, self._fine, casting="same_kind")
+        """Make all levels anew from the network of the finest.
 
-    def _coarsen(self, number: int) -> None:
-        """Make the weights of interpolation to a level, and the network of the next coarser one."""
-        level, here, coarse = self.levels[number], self.networks[number], self.networks[number + 1]
-        at, sizes, c, row = self.fields.at[number], self.fields.sizes[number], self._fine, self._row
-        (ni, nj, nk), (nci, ncj, nck), B, width = level.grid, level.coarse, self.members, level.width
-        _, s, tk, tj, ti, shift = here.flat()
-        along_i, along_j, along_k = level.periodic
-        rows_k, rows_j, rows_i = ni * nj, ni * (nj + 1), (ni + 1) * nj if ni > 1 else 0
-        rows_shift = here.shift.shape[1]
-        setup.weights_along_k(tk, s, along_k, c, at, sizes, self.fields.rows, row)
-        inner = nck * B
-        self._scratch.reset()
-        new = [self._scratch.take(rows * inner) for rows in (rows_j, rows_i, rows_shift)]
-        faces = self._scratch.take(rows_k * (inner + B))
-        if level.coarsened[2]:
-            setup.coarsen_along_k(tk, rows_k, B, nk, width, along_k, row, faces)
-            for fine, target, rows in zip((tj, ti, shift), new, (rows_j, rows_i, rows_shift), strict=True):
-                setup.add_pairs_along_k(fine, rows, B, nk, width, target)
-        else:
-            setup.join(tk, rows_k, nk + 1, B, width, faces)
-            for fine, target, rows in zip((tj, ti, shift), new, (rows_j, rows_i, rows_shift), strict=True):
-                setup.join(fine, rows, nk, B, width, target)
-        tk, (tj, ti, shift) = faces, new
-        if level.coarsened[1]:
-            setup.weights_leading(tj, ni, nj, inner, along_j, c, at[OWN_J])
-            tj = self._series(tj, ni, nj, inner, along_j)
-            tk, ti = self._pairs(tk, ni, nj, inner + B), self._pairs(ti, ni + 1, nj, inner)
-            shift = self._pairs(shift, ni, nj, inner)
-        else:
-            c[at[OWN_J] : at[OWN_J] + rows_k * inner] = 1.0
-        if level.coarsened[0] and ni > 1:
-            setup.weights_leading(ti, 1, ni, ncj * inner, along_i, c, at[OWN_I])
-            ti = self._series(ti, 1, ni, ncj * inner, along_i)
-            tk, tj = self._pairs(tk, 1, ni, ncj * (inner + B)), self._pairs(tj, 1, ni, (ncj + 1) * inner)
-            shift = self._pairs(shift, 1, ni, ncj * inner)
-        elif ni > 1:
-            c[at[OWN_I] : at[OWN_I] + ni * ncj * inner] = 1.0
-        if ni > 1 and nci == 1:  # a single plane: its walls ground it
-            walls = ti.reshape(2, -1).sum(axis=0)
-            shift, ti = (walls + shift if shift.size else walls), ti[:0]
-        if shift.size and not coarse.shift.shape[1]:
-            coarse.ground()
-        _, _, *parted = coarse.flat()
-        rows_next = (nci * ncj, nci * (ncj + 1), coarse.ti.shape[1], coarse.shift.shape[1] if shift.size else 0)
-        points = (nck + 1, nck, nck, nck)
-        for natural, target, rows, count in zip((tk, tj, ti, shift), parted, rows_next, points, strict=True):
-            setup.part(natural, rows, count, B, coarse.tk.shape[2], target)
-
-    def _series(self, faces: Array, outer: int, n: int, inner: int, periodic: bool) -> Array:
-        out = self._scratch.take(outer * ((n + 1) // 2 + 1) * inner)
-        setup.coarsen_leading(faces, outer, n, inner, periodic, out)
-        return out
-
-    def _pairs(self, values: Array, outer: int, n: int, inner: int) -> Array:
-        if not values.size:
-            return values
-        out = self._scratch.take(outer * ((n + 1) // 2) * inner)
-        setup.add_pairs_leading(values, outer, n, inner, out)
-        return out
+        Without `load`, for a hierarchy that is not reduced, its roots must hold its diagonal.
+        """
+        fields = self.fields
+        refill(
+            self.network,
+            fields.networks,
+            self.constants,
+            fields.at,
+            fields.sizes,
+            fields.rows,
+            self._scratch,
+            self.reduced,
+        )
 
     def solve(self, r: Array, factors: Array, back: Array, x: Array, wanted: Array, maxiter: int) -> Solved:
         """Add to x what solves A e = r, by conjugate gradients.
@@ -223,11 +187,11 @@ class CheckerboardHierarchy:
             Norms of the residual to reach, as multiplied.
         maxiter : int
         """
-        fields, scale, B = self.fields, self.networks[0].s, self.members
+        fields, scale, B = self.fields, self._scale, self.members
         sizes, rows = fields.sizes[0], fields.rows
         (red, black, x_black, q), p = self._vectors, self._direction
-        load.to_colours(r, factors, scale, rows, sizes, red, black)
-        load.eliminate(self._fine, fields.at[0], sizes, rows, red, black)
+        to_colours(r, factors, scale, rows, sizes, red, black)
+        eliminate(self._fine, fields.at[0], sizes, rows, red, black)
         x_black[:], p[:], q[:] = 0.0, 0.0, 0.0
         state = np.where(back == 0.0, DONE, RUNNING).astype(np.int64)
         iterations, history = np.zeros(B, dtype=np.int64), np.full((maxiter + 1, B), np.nan)
@@ -252,34 +216,9 @@ class CheckerboardHierarchy:
             history,
         )
         back = np.where(state == NOT_FINITE, 0.0, back)
-        load.substitute(self._fine, fields.at[0], sizes, rows, x_black, red)
-        load.add_colours(red, x_black, back, scale, rows, sizes, x)
+        substitute(self._fine, fields.at[0], sizes, rows, x_black, red)
+        add_colours(red, x_black, back, scale, rows, sizes, x)
         return Solved(state, iterations, history[: count + 1])
-
-
-class Scratch:
-    """Working space that is kept: large arrays that are allocated anew cost more to touch than to fill."""
-
-    def __init__(self) -> None:
-        self._space = np.empty(0)
-        self._taken = 0
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes kept."""
-        return self._space.nbytes
-
-    def reset(self) -> None:
-        """Take everything back, and make room for as much as was taken."""
-        if self._taken > self._space.size:
-            self._space = np.empty(self._taken)
-        self._taken = 0
-
-    def take(self, count: int) -> Array:
-        """Return an array, of the kept space where there is room for it."""
-        start = self._taken
-        self._taken += count
-        return self._space[start : start + count] if self._taken <= self._space.size else np.empty(count)
 
 
 @dataclasses.dataclass(frozen=True)

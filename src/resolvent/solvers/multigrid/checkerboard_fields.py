@@ -21,6 +21,11 @@ FIELDS = 20
 WORK = RHS_RED
 """The fields from this on are working space, in a flat array of their own."""
 
+# Arrays of the network of a level, in a flat array of their own: its inverse roots 1/√d, its conductances along k, j
+# and i, the walls included, and its grounding; see `checkerboard_setup`.
+(ROOTS, FACES_K, FACES_J, FACES_I, GROUND) = range(5)
+NETWORK_FIELDS = 5
+
 # Numbers that describe a level.
 (
     LEVEL_ROWS,
@@ -37,9 +42,16 @@ WORK = RHS_RED
     LEVEL_HALVED_K,
     LEVEL_NATURAL_WIDTH,
     LEVEL_COARSE_ROWS,
+    LEVEL_HALVED_J,
     LEVEL_HALVED_I,
-) = range(15)
-LEVEL_NUMBERS = 15
+    LEVEL_I,
+    LEVEL_J,
+    LEVEL_K,
+    LEVEL_CLOSED_I,
+    LEVEL_CLOSED_J,
+    LEVEL_CLOSED_K,
+) = range(22)
+LEVEL_NUMBERS = 22
 
 ALIGNMENT = 16
 """Numbers to which the fields are aligned: a cache line in single precision."""
@@ -58,19 +70,24 @@ class Fields:
         The tables of rows of all levels, one after the other.
     planes : (·, 2) array of int64
         The tables for interpolation along i.
-    total : int
-        Numbers in the flat array.
+    networks : (levels, NETWORK_FIELDS, 2) array of int64
+        Where each array of a network begins, and how many numbers it has.
+    total_constants, total_work, total_network, total_scratch : int
+        Numbers in the flat arrays of constants, of working space, of networks, and of what coarsening leaves between.
     """
 
     at: np.ndarray
     sizes: np.ndarray
     rows: np.ndarray
     planes: np.ndarray
+    networks: np.ndarray
     total_constants: int
     total_work: int
+    total_network: int
+    total_scratch: int
 
 
-def arrange(levels: Sequence[Checkerboard], *, reduced: bool) -> Fields:
+def arrange(levels: Sequence[Checkerboard], *, reduced: bool, grounded: bool) -> Fields:
     """Lay out the fields of all levels, finest first.
 
     Parameters
@@ -78,7 +95,9 @@ def arrange(levels: Sequence[Checkerboard], *, reduced: bool) -> Fields:
     levels : sequence of Checkerboard
     reduced : bool
         Whether on the finest level red right-hand sides are zero and only black values are wanted, so that five fields
-        of it are left out.
+        of it are left out, and its inverse roots are not part of the network.
+    grounded : bool
+        Whether the networks have a grounding from the finest level on.
     """
     at = np.zeros((len(levels), FIELDS), dtype=np.int64)
     sizes = np.zeros((len(levels), LEVEL_NUMBERS), dtype=np.int64)
@@ -126,10 +145,32 @@ def arrange(levels: Sequence[Checkerboard], *, reduced: bool) -> Fields:
             level.coarsened[2],
             level.natural_width,
             coarse[0] * coarse[1],
+            level.coarsened[1],
             level.coarsened[0],
+            *level.grid,
+            *level.periodic,
         )
         row += level.rows
         plane += between
     rows = np.concatenate([level.table for level in levels])
     planes = np.concatenate([level.plane_table for level in levels])
-    return Fields(at, sizes, rows, planes, *ends)
+    networks, total_network, scratch = _arrange_networks(levels, reduced=reduced, grounded=grounded)
+    return Fields(at, sizes, rows, planes, networks, *ends, total_network, scratch)
+
+
+def _arrange_networks(levels: Sequence[Checkerboard], *, reduced: bool, grounded: bool) -> tuple[np.ndarray, int, int]:
+    """Return where the arrays of networks lie, their numbers, and those of twice what is between two levels."""
+    networks = np.zeros((len(levels), NETWORK_FIELDS, 2), dtype=np.int64)
+    end = scratch = 0
+    for number, level in enumerate(levels):
+        ni, nj, _ = level.grid
+        # The walls of a single plane ground it.
+        grounded = grounded or (number > 0 and ni == 1 and levels[number - 1].grid[0] > 1)
+        rows = (ni * nj, ni * nj, ni * (nj + 1), (ni + 1) * nj if ni > 1 else 0, ni * nj if grounded else 0)
+        for field, count in enumerate(rows):
+            numbers = 0 if field == ROOTS and number == 0 and reduced else 2 * count * level.width
+            networks[number, field] = end, numbers
+            end += -(-numbers // ALIGNMENT) * ALIGNMENT
+        inner = level.coarse[2] * level.members
+        scratch = max(scratch, 2 * (sum(rows[1:]) * inner + rows[FACES_K] * level.members))
+    return networks, end, scratch

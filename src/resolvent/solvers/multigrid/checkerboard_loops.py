@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 from numba import uint64
 
 
@@ -229,42 +230,89 @@ def scaled(t, i, s, j, k, out, o, n):  # type: ignore[no-untyped-def]
 
 
 @helper
+def scaled_twice(t, i, s, j, k, out, small, o, n):  # type: ignore[no-untyped-def]
+    """out = small = t s s, with s at two places, in their precisions."""
+    i, j, k, o = uint64(i), uint64(j), uint64(k), uint64(o)
+    for step in range(n):
+        f = uint64(step)
+        v = t[i + f] * s[j + f] * s[k + f]
+        out[o + f] = v
+        small[o + f] = v
+
+
+@helper
 def to_roots(s, i, out, o, n):  # type: ignore[no-untyped-def]
     """out = 1/s, 0 for 0."""
+    i, o, one = uint64(i), uint64(o), s.dtype.type(1)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = one / s[i + f] if s[i + f] > 0 else 0 * one
+
+
+@helper
+def inverse_roots(d, i, out, o, n):  # type: ignore[no-untyped-def]
+    """d = out = 1/√d, 0 where d is not positive."""
+    i, o, one = uint64(i), uint64(o), d.dtype.type(1)
+    for step in range(n):
+        f = uint64(step)
+        v = one / np.sqrt(d[i + f]) if d[i + f] > 0 else 0 * one
+        d[i + f] = v
+        out[o + f] = v
+
+
+@helper
+def both_roots(d, i, out, o, n):  # type: ignore[no-untyped-def]
+    """out = √d and d = 1/√d, 0 where d is not positive."""
     i, o = uint64(i), uint64(o)
     for step in range(n):
         f = uint64(step)
-        out[o + f] = 1.0 / s[i + f] if s[i + f] > 0.0 else 0.0
+        v = np.sqrt(d[i + f]) if d[i + f] > 0.0 else 0.0
+        out[o + f] = v
+        d[i + f] = 1.0 / v if v > 0.0 else 0.0
 
 
 @helper
 def far_conductance(face, i, half, j, out, o, n):  # type: ignore[no-untyped-def]
     """out = conductance of a face and of half a cell, twice `half`, one behind the other; `out` may be `face`."""
     i, j, o = uint64(i), uint64(j), uint64(o)
+    two, tiny = face.dtype.type(2), face.dtype.type(TINY)
     for step in range(n):
         f = uint64(step)
-        t, h = face[i + f], 2.0 * half[j + f]
-        out[o + f] = t * (h / max(t + h, TINY))
+        t, h = face[i + f], two * half[j + f]
+        out[o + f] = t * (h / max(t + h, tiny))
 
 
 @helper
 def in_series(face, i, half, j, k, out, o, n):  # type: ignore[no-untyped-def]
     """out = conductance of half a coarse cell, a face and another half, one behind the other."""
     i, j, k, o = uint64(i), uint64(j), uint64(k), uint64(o)
+    two, tiny = face.dtype.type(2), face.dtype.type(TINY)
     for step in range(n):
         f = uint64(step)
-        t, a, b = face[i + f], 2.0 * half[j + f], 2.0 * half[k + f]
-        t = t * (a / max(t + a, TINY))
-        out[o + f] = t * (b / max(t + b, TINY))
+        t, a, b = face[i + f], two * half[j + f], two * half[k + f]
+        t = t * (a / max(t + a, tiny))
+        out[o + f] = t * (b / max(t + b, tiny))
 
 
 @helper
 def split_share(near, i, far, out, own, other, n):  # type: ignore[no-untyped-def]
     """Split what is in `own` as the conductances 2 · near and far demand: other = own · far/(2 near + far)."""
     i, own, other = uint64(i), uint64(own), uint64(other)
+    two, tiny = near.dtype.type(2), near.dtype.type(TINY)
     for step in range(n):
         f = uint64(step)
-        share = far[f] / max(2.0 * near[i + f] + far[f], TINY)
+        share = far[f] / max(two * near[i + f] + far[f], tiny)
         root = out[own + f]
         out[other + f] = root * share
         out[own + f] = root - root * share
+
+
+@helper
+def own_share(near, i, far, o, n):  # type: ignore[no-untyped-def]
+    """far = 1 − far/(2 near + far)."""
+    i, o = uint64(i), uint64(o)
+    one, two, tiny = near.dtype.type(1), near.dtype.type(2), near.dtype.type(TINY)
+    for step in range(n):
+        f = uint64(step)
+        v = far[o + f]
+        far[o + f] = one - v / max(two * near[i + f] + v, tiny)

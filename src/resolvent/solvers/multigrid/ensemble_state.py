@@ -13,9 +13,9 @@ import numpy as np
 from ...operators import Array, LinearOperator, Props, StructureError
 from ..separable.couplings import NonFiniteError
 from ..status import Status
-from . import checkerboard_load as load
 from .checkerboard import CheckerboardHierarchy, natural_entries, plan
 from .checkerboard_cg import INDEFINITE, NOT_FINITE, RUNNING
+from .checkerboard_load import ROUNDING as LOAD_ROUNDING
 
 Entries = tuple[tuple[int, int, int], tuple[Array, ...], tuple[bool, bool, bool]]
 """What `natural_entries` returns."""
@@ -126,46 +126,26 @@ class EnsembleState:
         strengths = _strengths(entries)
         # Which axes are coarsened must not depend on what was prepared for before.
         if self._box != box or plan(*box, strengths) != self.hierarchy.levels:
-            self.hierarchy = CheckerboardHierarchy(*box, strengths, precision=self._precision, sweeps=self._sweeps)
-            self._box = box
+            self._box, self.hierarchy = box, self._hierarchy(box, strengths, grounded=False)
         self._factors = np.array([_normalising(arrays[0]) for arrays in entries])
-        finest = self.hierarchy.networks[0]
-        if self._load(entries) and not finest.shift.shape[1]:
-            finest.ground()
-            self._load(entries)
+        addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
+        claimed = all(Props.POSITIVE_DEFINITE in member.props for member in members)
+        deficit = DEFICIT if claimed else ROUNDING
         with np.errstate(all="ignore"):  # what leaves the range of single precision ends as a status
+            coupling, grounding, lack = self.hierarchy.load(addresses, deficit, self._factors)
+            if not self.hierarchy.grounded and (grounding > 0.0).any():
+                self.hierarchy = self._hierarchy(box, strengths, grounded=True)
+                coupling, grounding, lack = self.hierarchy.load(addresses, deficit, self._factors)
             self.hierarchy.refill()
+        self.flaws = [_flaw(*values) for values in zip(coupling, lack, entries, strict=True)]
         # Where cells are not linked at all, the coarsest has lost what grounds them.
-        self._singular = self.hierarchy.networks[-1].d[0, 0, : len(members)] == 0.0
+        self._singular = self.hierarchy.singular
         for number, (member, arrays) in enumerate(zip(members, entries, strict=True)):
             if self._singular[number]:
                 self._singular[number] = _ungrounded(member, arrays[0])
 
-    def _load(self, entries: list[tuple[Array, ...]]) -> bool:
-        """Fill the finest level and note flaws; return whether row sums away from walls are more than rounding."""
-        grid, count, periodic = self._box
-        finest = self.hierarchy.networks[0]
-        addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
-        claimed = all(Props.POSITIVE_DEFINITE in member.props for member in self.members)
-        coupling, grounding, lack = (np.empty((count, grid[2])) for _ in range(3))
-        load.load(
-            addresses,
-            *grid,
-            periodic,
-            DEFICIT if claimed else ROUNDING,
-            self._factors,
-            finest.d,
-            finest.tk,
-            finest.tj,
-            finest.ti,
-            finest.shift,
-            coupling,
-            grounding,
-            lack,
-        )
-        most = coupling.max(axis=1), lack.max(axis=1)
-        self.flaws = [_flaw(*values) for values in zip(*most, entries, strict=True)]
-        return bool((grounding > 0.0).any())
+    def _hierarchy(self, box: Any, strengths: tuple[float, float, float], *, grounded: bool) -> CheckerboardHierarchy:
+        return CheckerboardHierarchy(*box, strengths, precision=self._precision, sweeps=self._sweeps, grounded=grounded)
 
     def solve(self, b: Array, x: Array, tolerances: np.ndarray, norms: np.ndarray, maxiter: int) -> Outcome:
         """Improve x until the true residuals meet the tolerances, or cannot.
@@ -277,7 +257,7 @@ def _entries_of(members: Sequence[LinearOperator]) -> list[Entries]:
 
 def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:
     """Whether A maps constants to zero, but for rounding."""
-    return bool((np.abs(A.matvec(np.ones(len(diagonal)))) <= 2.0 * load.ROUNDING * diagonal).all())
+    return bool((np.abs(A.matvec(np.ones(len(diagonal)))) <= 2.0 * LOAD_ROUNDING * diagonal).all())
 
 
 def _normalising(diagonal: Array) -> float:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...operators import Array
-from . import checkerboard_setup as setup
 from .backend import NumpyBackend
 from .checkerboard import CheckerboardHierarchy
+from .checkerboard_coarsen import part
 from .checkerboard_cycle import visit
-from .checkerboard_fields import NATURAL, NATURAL_RHS
+from .checkerboard_fields import FACES_I, FACES_J, FACES_K, GROUND, NATURAL, NATURAL_RHS, ROOTS
 from .network import Network
 
 
@@ -45,6 +45,7 @@ class FusedCycle:
         if semi:
             strengths = [0.0] * missing + list(network.mean_couplings(NumpyBackend()))
         B = network.members
+        shift = np.asarray(network.shift)
         self.hierarchy = CheckerboardHierarchy(
             (ni, nj, nk),
             B,
@@ -52,26 +53,24 @@ class FusedCycle:
             (strengths[0], strengths[1], strengths[2]),
             precision=precision,
             reduced=False,
+            grounded=bool(shift.any()),
             sweeps=sweeps,
         )
         # Numbers of the order of one, so that single precision holds them.
         axes = tuple(range(len(network.grid)))
         largest = np.max(diagonal, axis=axes)
         self._factors = np.where((largest > 0.0) & (largest < np.inf), 1.0 / largest, 1.0)
-        finest = self.hierarchy.networks[0]
-        shift = np.asarray(network.shift)
-        if shift.any():
-            finest.ground()
-        sources = [(diagonal, finest.d, ni * nj, nk), (network.faces[-1], finest.tk, ni * nj, nk + 1)]
+        sources = [(diagonal, ROOTS, ni * nj, nk), (network.faces[-1], FACES_K, ni * nj, nk + 1)]
         if len(axes) > 1:
-            sources.append((network.faces[-2], finest.tj, ni * (nj + 1), nk))
+            sources.append((network.faces[-2], FACES_J, ni * (nj + 1), nk))
         if len(axes) > 2:
-            sources.append((network.faces[-3], finest.ti, (ni + 1) * nj, nk))
-        if finest.shift.shape[1]:
-            sources.append((shift, finest.shift, ni * nj, nk))
-        for values, target, rows, points in sources:
-            natural = np.ascontiguousarray(values * self._factors, dtype=np.float64).reshape(-1)
-            setup.part(natural, rows, points, B, target.shape[2], target.reshape(-1))
+            sources.append((network.faces[-3], FACES_I, (ni + 1) * nj, nk))
+        if self.hierarchy.grounded:
+            sources.append((shift, GROUND, ni * nj, nk))
+        for values, field, rows, points in sources:
+            target = self.hierarchy.part(field)
+            natural = np.ascontiguousarray(values * self._factors, dtype=precision).reshape(-1)
+            part(natural, rows, points, B, target.shape[2], target.reshape(-1))
         self.hierarchy.refill()
         self._local = threading.local()
 
