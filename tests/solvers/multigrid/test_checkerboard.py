@@ -8,9 +8,18 @@ import scipy.sparse as sp
 
 from resolvent.operators import Sparse, Stencil, StructureError
 from resolvent.solvers.multigrid.checkerboard import CheckerboardHierarchy, natural_entries, plan
+from resolvent.solvers.multigrid.checkerboard_coarsen import part
 from resolvent.solvers.multigrid.checkerboard_cycle import visit
-from resolvent.solvers.multigrid.checkerboard_fields import NATURAL, NATURAL_RHS
-from resolvent.solvers.multigrid.checkerboard_load import load
+from resolvent.solvers.multigrid.checkerboard_fields import (
+    FACES_I,
+    FACES_J,
+    FACES_K,
+    GROUND,
+    NATURAL,
+    NATURAL_RHS,
+    ROOTS,
+    SCALE_RED,
+)
 from resolvent.solvers.multigrid.cycles import Cycles
 from resolvent.solvers.multigrid.extraction import network_of
 from resolvent.solvers.multigrid.level import Level
@@ -34,24 +43,37 @@ def operators(network):
 
 
 def filled(members, **options):
-    """The fused hierarchy of some operators, and what it found: couplings, row sums away from walls, deficits."""
+    """The fused hierarchy of some operators, and what it found: couplings, row sums away from walls, deficits.
+
+    Loaded as a reduced one; its network then makes one that has the finest level as well.
+    """
     found = [natural_entries(A) for A in members]
     grid, _, periodic = found[0]
-    hierarchy = CheckerboardHierarchy(grid, len(members), periodic, precision=np.float64, reduced=False, **options)
     entries = [arrays for _, arrays, _ in found]
     addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
-    finest = hierarchy.networks[0]
-    watched = [np.empty((len(members), grid[2])) for _ in range(3)]
-    for _ in range(2):
-        load(
-            addresses, *grid, periodic, 1e-10, np.ones(len(members)),
-            finest.d, finest.tk, finest.tj, finest.ti, finest.shift, *watched,
-        )  # fmt: skip
-        if finest.shift.shape[1] or not (watched[1] > 0.0).any():
+    for grounded in (False, True):
+        options |= {"precision": np.float64, "grounded": grounded}
+        loaded = CheckerboardHierarchy(grid, len(members), periodic, **options)
+        watched = loaded.load(addresses, 1e-10, np.ones(len(members)))
+        if not (watched[1] > 0.0).any():
             break
-        finest.ground()
+    hierarchy = CheckerboardHierarchy(grid, len(members), periodic, reduced=False, **options)
+    for field in (FACES_K, FACES_J, FACES_I, GROUND):
+        hierarchy.part(field)[...] = loaded.part(field)
+    diagonals = np.stack([arrays[0].reshape(-1, grid[2]) for arrays in entries], axis=-1)
+    target = hierarchy.part(ROOTS)
+    part(diagonals.reshape(-1), len(target[0]), grid[2], len(members), target.shape[2], target.reshape(-1))
     hierarchy.refill()
-    return hierarchy, [values.max(axis=1) for values in watched]
+    check_finest(loaded, hierarchy)
+    return hierarchy, watched
+
+
+def check_finest(loaded, hierarchy):
+    """What `load` made of the finest level is what `refill` makes of its network."""
+    loaded.refill()
+    ends = hierarchy.fields.at[0, SCALE_RED], loaded.fields.at[0, SCALE_RED]
+    np.testing.assert_allclose(loaded.constants[: ends[1]], hierarchy.constants[: ends[0]], rtol=1e-14, atol=1e-300)
+    np.testing.assert_allclose(loaded._scale, hierarchy.part(ROOTS).ravel(), rtol=1e-14)
 
 
 def natural(values, parts, points):
@@ -67,11 +89,11 @@ def natural(values, parts, points):
 def network_of_finest(hierarchy):
     """Faces along i, j and k, and the shift: (n_i, n_j, n_k, B) arrays, one longer along the axis of the faces."""
     ni, nj, nk = hierarchy.levels[0].grid
-    here, B = hierarchy.networks[0], hierarchy.members
-    shift = natural(here.shift, B, nk).reshape(-1, nj, nk, B) if here.shift.size else np.zeros((ni, nj, nk, B))
-    along_i = natural(here.ti, B, nk).reshape(-1, nj, nk, B) if ni > 1 else np.zeros((2, nj, nk, B))
-    along_j = natural(here.tj, B, nk).reshape(ni, nj + 1, nk, B)
-    return (along_i, along_j, natural(here.tk, B, nk + 1).reshape(ni, nj, nk + 1, B)), shift
+    B, ground = hierarchy.members, hierarchy.part(GROUND)
+    shift = natural(ground, B, nk).reshape(-1, nj, nk, B) if ground.size else np.zeros((ni, nj, nk, B))
+    along_i = natural(hierarchy.part(FACES_I), B, nk).reshape(-1, nj, nk, B) if ni > 1 else np.zeros((2, nj, nk, B))
+    along_j = natural(hierarchy.part(FACES_J), B, nk).reshape(ni, nj + 1, nk, B)
+    return (along_i, along_j, natural(hierarchy.part(FACES_K), B, nk + 1).reshape(ni, nj, nk + 1, B)), shift
 
 
 def reference(network, diagonal, levels):
@@ -241,17 +263,21 @@ def test_the_cycle_is_symmetric_and_definite(rng):
 
 
 def test_a_hierarchy_that_is_filled_again_is_as_good_as_new(rng):
-    first, second = (random_network((6, 7), ("dirichlet", "mixed"), rng, members=2, shift=0.1) for _ in range(2))
-    b = rng.standard_normal((6, 7, 2))
-    old, _ = filled(operators(first))
-    new, _ = filled(operators(second))
-    before = fused_cycle(old, b)
-    for target, source in zip(old.networks[0].flat(), new.networks[0].flat(), strict=True):
-        target[...] = source
-    old.refill()
-    after = fused_cycle(old, b)
-    np.testing.assert_array_equal(after, fused_cycle(new, b))
-    assert abs(after - before).max() > 0.0
+    members = [operators(random_network((6, 7), ("dirichlet", "mixed"), rng, members=2, shift=0.1)) for _ in range(2)]
+    b, factors = rng.standard_normal((2, 42)), np.ones(2)
+    found = []
+    for order in ([0, 1], [1]):
+        hierarchy = CheckerboardHierarchy((1, 6, 7), 2, precision=np.float64, grounded=True)
+        for number in order:
+            entries = [natural_entries(A)[1] for A in members[number]]
+            addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
+            hierarchy.load(addresses, 1e-10, factors)
+            hierarchy.refill()
+            x = np.zeros_like(b)
+            hierarchy.solve(b, factors, factors, x, np.full(2, 1e-10), 50)
+            found.append(x)
+    np.testing.assert_array_equal(found[1], found[2])
+    assert abs(found[0] - found[1]).max() > 1e-3
 
 
 def test_what_is_wrong_with_a_member_is_seen(rng):

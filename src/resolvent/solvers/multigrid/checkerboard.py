@@ -136,8 +136,8 @@ class CheckerboardHierarchy:
             The largest off-diagonal entry, above zero where a member is not elliptic; above zero where a row sum away
             from walls is more than rounding; above zero where one is below −deficit times the diagonal.
         """
-        fields, grid = self.fields, self.levels[0].grid
-        watched = np.empty((3, self.members, grid[2]))
+        fields = self.fields
+        watched = np.empty((3, 2, self.levels[0].width))
         networks = (self.part(field).reshape(-1) for field in (FACES_K, FACES_J, FACES_I, GROUND))
         load(
             addresses,
@@ -153,8 +153,8 @@ class CheckerboardHierarchy:
             *networks,
             *watched,
         )
-        coupling, grounding, lack = watched.max(axis=2)
-        return coupling, grounding, lack
+        coupling, grounding, lack = watched.reshape(3, -1, self.members).max(axis=1)
+        return coupling / factors, grounding, lack
 
     def refill(self) -> None:
         """Make all levels anew from the network of the finest.

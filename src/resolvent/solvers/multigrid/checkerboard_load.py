@@ -1,9 +1,7 @@
 """Kernels that read the operators of an ensemble into the finest level of a checkerboard hierarchy.
 
 An operator comes as natural (n_i n_j, n_k) arrays: its diagonal, and its couplings to the next point along each axis,
-where those of the last points lead around a periodic axis. Row sums that are not zero are walls and reaction; they
-are told apart as `extraction` says. Where every point of the box touches a wall, they are walls here, and reaction
-there.
+where those of the last points lead around a periodic axis, and are zero otherwise.
 """
 
 from __future__ import annotations
@@ -28,6 +26,7 @@ from .checkerboard_fields import (
     LEVEL_K,
     LEVEL_MEMBERS,
     LEVEL_PAD,
+    LEVEL_ROWS,
     LEVEL_TABLE,
     LEVEL_WIDTH,
     LEVEL_WRAPPED,
@@ -38,93 +37,74 @@ from .checkerboard_fields import (
     WRAP,
 )
 from .checkerboard_layout import PARITY
-from .checkerboard_loops import accumulate, both_roots, compiled, copy, helper, scaled_twice
-
-ROUNDING = 1e-12
-"""Row sums below this part of the diagonal are rounding."""
+from .checkerboard_loops import both_roots, compiled, copy, fill, helper, scaled_twice
+from .checkerboard_walls import stand_walls, sum_row, take_faces, watch_faces, watch_sums
 
 
-@helper
-def watch_row(centre, ck, cj, ci, space, i, points, coupling, m):  # type: ignore[no-untyped-def]
-    """coupling = its largest so far; not-a-number where an entry is not finite, and stays."""
-    i, m = uint64(i), uint64(m)
-    for step in range(points):
-        f = uint64(step)
-        v, w, most = ck[i + f], cj[i + f], coupling[m + f]
-        # Zero but for entries that are not finite.
-        v = (v if v > w else w) + 0.0 * (centre[i + f] + v + w)
-        coupling[m + f] = most if (v <= most) | (most != most) else v
-    if space:
-        for step in range(points):
-            f = uint64(step)
-            v, most = ci[i + f], coupling[m + f]
-            v = v + 0.0 * v
-            coupling[m + f] = most if (v <= most) | (most != most) else v
+@intrinsic
+def _pointer(typing, address):  # type: ignore[no-untyped-def]
+    """Make a pointer of an address: numba takes no lists of arrays without a conversion that copies them."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+carray: Any = numba.carray  # type: ignore[attr-defined]
+pointer: Any = _pointer  # called with the address alone
 
 
 @helper
-def watch_sums(sums, o, centre, i, deficit, away, first, last, points, grounding, lack, m):  # type: ignore[no-untyped-def]
-    """grounding = max(|sums| − rounding) of points first … last if away from walls; lack = max(−sums − deficit · d)."""
-    o, i, m = uint64(o), uint64(i), uint64(m)
-    for step in range(points):
-        f = uint64(step)
-        v, most = -sums[o + f] - deficit * centre[i + f], lack[m + f]
-        lack[m + f] = v if v > most else most
-    if away:
-        for step in range(first, last):
-            f = uint64(step)
-            v, most = abs(sums[o + f]) - ROUNDING * centre[i + f], grounding[m + f]
-            grounding[m + f] = v if v > most else most
+def row_of_members(addresses, axis, row, sizes, factors, out, even, odd):  # type: ignore[no-untyped-def]
+    """Bring a row of all members, of the diagonal or of the couplings along an axis, into a parted row of `out`.
+
+    Four members at a time, as long as there are: more is fetched from memory at once, and lines of cache are written
+    less often.
+    """
+    members, points, row = sizes[LEVEL_MEMBERS], sizes[LEVEL_K], uint64(row)
+    cells, first = sizes[LEVEL_ROWS] * points, row * uint64(points)
+    one, two, three, sign = uint64(1), uint64(2), uint64(3), -1.0 if axis > 0 else 1.0  # faces are minus the couplings
+    member = 0
+    while member + 4 <= members:
+        v = entries(addresses, member, axis, cells)
+        w = entries(addresses, member + 1, axis, cells)
+        x = entries(addresses, member + 2, axis, cells)
+        y = entries(addresses, member + 3, axis, cells)
+        f, g = sign * factors[member], sign * factors[member + 1]
+        h, k = sign * factors[member + 2], sign * factors[member + 3]
+        for half in range(2):
+            i, o = first + uint64(half), uint64(odd if half else even) + uint64(member)
+            for place in range((points + 1 - half) // 2):
+                p, q = i + uint64(2 * place), o + uint64(place * members)
+                out[q], out[q + one], out[q + two], out[q + three] = f * v[p], g * w[p], h * x[p], k * y[p]
+        member += 4
+    while member < members:
+        v, f = entries(addresses, member, axis, cells), sign * factors[member]
+        for half in range(2):
+            i, o = first + uint64(half), uint64(odd if half else even) + uint64(member)
+            for place in range((points + 1 - half) // 2):
+                out[o + uint64(place * members)] = f * v[i + uint64(2 * place)]
+        member += 1
 
 
 @helper
-def sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, out, o):  # type: ignore[no-untyped-def]
-    """out = row sums of one row of points, from o on; the entries are flat."""
-    i, j, at = r // nj, r % nj, r * points
-    first, target = uint64(at), uint64(o)
-    for step in range(points):
-        f = uint64(step)
-        out[target + f] = centre[first + f] + ck[first + f]
-    accumulate(ck, at, out, o + 1, points - 1)
-    if periodic[2]:
-        out[o] += ck[at + points - 1]
-    low = r - 1 if j > 0 else (r + nj - 1 if periodic[1] else -1)
-    accumulate(cj, at, out, o, points)
-    if low >= 0:
-        accumulate(cj, low * points, out, o, points)
-    if ni > 1:
-        low = r - nj if i > 0 else (r + (ni - 1) * nj if periodic[0] else -1)
-        accumulate(ci, at, out, o, points)
-        if low >= 0:
-            accumulate(ci, low * points, out, o, points)
+def entries(addresses, member, axis, cells):  # type: ignore[no-untyped-def]
+    """The diagonal or the couplings of a member as an array."""
+    return carray(pointer(addresses[member, axis]), cells, np.float64)
 
 
 @helper
-def inner(at, n, periodic):  # type: ignore[no-untyped-def]
-    """The nearest place along an axis that touches no wall."""
-    return at if periodic or n == 1 else min(max(at, 1), n - 2) if n > 2 else at
-
-
-@helper
-def scatter(values, i, points, factor, members, out, even, odd):  # type: ignore[no-untyped-def]
-    """Write factor · values, the even ones from `even` on and the odd ones from `odd` on, a place apart."""
-    i, even, odd, stride = uint64(i), uint64(even), uint64(odd), uint64(members)
-    for step in range((points + 1) // 2):
-        f = uint64(step)
-        out[even + f * stride] = factor * values[i + f + f]
-    i = i + uint64(1)
-    for step in range(points // 2):
-        f = uint64(step)
-        out[odd + f * stride] = factor * values[i + f + f]
-
-
-@helper
-def row_of_members(addresses, axis, at, points, stretch, factors, sign, line, even, odd):  # type: ignore[no-untyped-def]
-    """Bring one row of all members into a parted row of `line`."""
-    members = factors.size
-    for member in range(members):
-        values = carray(pointer(addresses[member, axis]), stretch, np.float64)
-        scatter(values, at, points, sign * factors[member], members, line, even + member, odd + member)
+def lower_faces(addresses, axis, closed, place, row, behind, sizes, factors, lines, before, here):  # type: ignore[no-untyped-def]
+    """Where in `lines` the faces before a row are: those after the row before, around a ring, or none at a wall."""
+    width = sizes[LEVEL_WIDTH]
+    if place > 0:
+        return before
+    if closed:
+        row_of_members(addresses, axis, row + behind, sizes, factors, lines, here, here + width)
+        return here
+    fill(lines, here, 2 * width, 0.0)
+    return here
 
 
 @helper
@@ -145,31 +125,19 @@ def couple_along_k(line, scale, odd, r, parity, at, sizes, fine, c):  # type: ig
 
 
 @helper
-def couple_rows(line, scale, odd, low, high, parity, up, down, at, sizes, fine, c):  # type: ignore[no-untyped-def]
-    """Store the couplings between rows `low` and `high`, whose parity is given, of which `line` holds the faces.
+def couple_rows(line, start, scale, odd, low, high, parity, up, down, at, sizes, fine, c):  # type: ignore[no-untyped-def]
+    """Store the couplings between rows `low` and `high`, whose parity is given; their faces begin at `start` in `line`.
 
     `up` is the field of the couplings of black points of the lower row, `down` that of the higher one.
     """
     width, pad = sizes[LEVEL_WIDTH], sizes[LEVEL_PAD]
     black = (1 - parity) * odd
     below, here = low * width, high * width
-    scaled_twice(line, (1 - parity) * width, scale, black + here, black + below, fine, c, at[down] + pad + here, width)
+    scaled_twice(
+        line, start + (1 - parity) * width, scale, black + here, black + below, fine, c, at[down] + pad + here, width
+    )
     black = odd - black
-    scaled_twice(line, parity * width, scale, black + below, black + here, fine, c, at[up] + pad + below, width)
-
-
-@intrinsic
-def _pointer(typing, address):  # type: ignore[no-untyped-def]
-    """Make a pointer of an address: numba takes no lists of arrays without a conversion that copies them."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), generate
-
-
-carray: Any = numba.carray  # type: ignore[attr-defined]
-pointer: Any = _pointer  # called with the address alone
+    scaled_twice(line, start + parity * width, scale, black + below, black + here, fine, c, at[up] + pad + below, width)
 
 
 @compiled
@@ -214,148 +182,86 @@ def load(  # type: ignore[no-untyped-def]
         √d of the black points, and 1/√d of all, parted, in double precision.
     tk, tj, ti, ground : flat arrays
         The network, as `checkerboard_setup` describes it.
-    coupling, grounding, lack : (B, points) arrays
-        Of each member, place by place of a row: the largest off-diagonal entry, positive where the operator is not
-        elliptic, not-a-number where entries are not; above zero where a point that touches no wall has a row sum that
-        is more than rounding; above zero where a row sum is below −deficit times the diagonal.
+    coupling, grounding, lack : (2, width) arrays
+        Of each member, place by place of a parted row, times its factor: the largest off-diagonal entry, positive where
+        the operator is not elliptic, not-a-number where entries are not; above zero where a point that touches no wall
+        has a row sum that is more than rounding; above zero where a row sum is below −deficit times the diagonal.
     """
-    members, width, pad = addresses.shape[0], sizes[LEVEL_WIDTH], sizes[LEVEL_PAD]
+    members, width, pad, count = sizes[LEVEL_MEMBERS], sizes[LEVEL_WIDTH], sizes[LEVEL_PAD], sizes[LEVEL_ROWS]
     ni, nj, points = sizes[LEVEL_I], sizes[LEVEL_J], sizes[LEVEL_K]
-    periodic = (sizes[LEVEL_CLOSED_I], sizes[LEVEL_CLOSED_J], sizes[LEVEL_CLOSED_K])
-    count = ni * nj
-    cells = count * points
     grounded = ground.size > 0
-    stretch = (count if grounded else 1) * points
-    sums = np.empty(members * stretch)
-    if grounded:
-        for member in range(members):
-            centre, ck, cj, ci = entries_at(addresses, member, cells)
-            for r in range(count):
-                sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, sums, member * stretch + r * points)
-                for k in range(r * points, (r + 1) * points):
-                    if abs(sums[member * stretch + k]) <= ROUNDING * centre[k]:
-                        sums[member * stretch + k] = 0.0
-    coupling[:], grounding[:], lack[:] = -np.inf, -np.inf, -np.inf
-    most_coupling, most_grounding, most_lack = coupling.reshape(-1), grounding.reshape(-1), lack.reshape(-1)
+    # All sums are needed before a wall is told from a grounding.
+    sums = np.zeros(2 * width * (count if grounded else 1))
     odd, odd_j, odd_i = count * width, ni * (nj + 1) * width, (ni + 1) * nj * width
-    along_k, line = np.zeros(2 * width), np.zeros(2 * width)
-    opened = (ni > 1 and not periodic[0], nj > 1 and not periodic[1], points > 1 and not periodic[2])
-    if points == 1 and nj == 1 and ni == 1:
-        opened = (False, False, True)  # a single cell has walls only
+    # Faces after the rows of two steps along j, and of two planes along i, and one pair for those around a ring.
+    along_k, along_j = np.zeros(2 * width), np.zeros(6 * width)
+    along_i = np.zeros((4 * nj + 2) * width if ni > 1 else 0)
+    nothing, work = np.zeros(width, dtype=tk.dtype), np.zeros(3 * width)
+    most, grounding, lack = coupling.reshape(-1), grounding.reshape(-1), lack.reshape(-1)
+    most[:], grounding[:], lack[:] = -np.inf, -np.inf, -np.inf
     for r in range(count):
-        i, j, first = r // nj, r % nj, r * points
+        i, j, o = r // nj, r % nj, r * width
         parity = rows[sizes[LEVEL_TABLE] + r, PARITY]
-        o = r * width
-        row_of_members(addresses, 0, first, points, cells, factors, 1.0, scale, o, odd + o)
+        own = 2 * o if grounded else 0
+        row_of_members(addresses, 0, r, sizes, factors, scale, o, odd + o)
+        # The coupling of point k to the next is that of face k + 1.
+        row_of_members(addresses, 1, r, sizes, factors, along_k, width, members)
+        last = (points % 2) * width + points // 2 * members
+        if sizes[LEVEL_CLOSED_K]:
+            copy(along_k, last, along_k, 0, members)
+        after_j, before_j = 2 * (r % 2) * width, 2 * ((r + 1) % 2) * width
+        row_of_members(addresses, 2, r, sizes, factors, along_j, after_j, after_j + width)
+        before_j = lower_faces(
+            addresses, 2, sizes[LEVEL_CLOSED_J], j, r, nj - 1, sizes, factors, along_j, before_j, 4 * width
+        )
+        sum_row(scale, o, odd + o, along_k, along_j, before_j, after_j, sizes, sums, own)
+        if ni > 1:
+            after_i, before_i = 2 * (i % 2 * nj + j) * width, 2 * ((i + 1) % 2 * nj + j) * width
+            row_of_members(addresses, 3, r, sizes, factors, along_i, after_i, after_i + width)
+            before_i = lower_faces(
+                addresses, 3, sizes[LEVEL_CLOSED_I], i, r, (ni - 1) * nj, sizes, factors, along_i, before_i,
+                4 * nj * width,
+            )  # fmt: skip
+            take_faces(along_i, before_i, after_i, sums, own, 2 * width)
+            watch_faces(along_i, after_i, sums, own, 2 * width, most, 0)
+        watch_faces(along_k, 0, sums, own, 2 * width, most, 0)
+        watch_faces(along_j, after_j, sums, own, 2 * width, most, 0)
+        watch_sums(sums, own, scale, o, odd + o, deficit, i, j, sizes, grounding, lack)
         both_roots(scale, parity * odd + o, c, at[OWN_K] + pad + o, width)
         both_roots(scale, (1 - parity) * odd + o, root, pad + o, width)
-        # The coupling of point k to the next is that of face k + 1.
-        row_of_members(addresses, 1, first, points, cells, factors, -1.0, along_k, width, members)
-        if periodic[2]:
-            copy(along_k, (points % 2) * width + points // 2 * members, along_k, 0, members)
-        copy(along_k, 0, tk, o, width)
-        copy(along_k, width, tk, odd + o, width)
+        store(along_k, 0, tk, o, odd + o, width)
         couple_along_k(along_k, scale, odd, r, parity, at, sizes, fine, c)
+        after = o + (i + 1) * width
+        store(along_j, after_j, tj, after, odd_j + after, width)
         if j > 0:
-            row_of_members(addresses, 2, first - points, points, cells, factors, -1.0, line, 0, width)
-            copy(line, 0, tj, o + i * width, width)
-            copy(line, width, tj, odd_j + o + i * width, width)
-            couple_rows(line, scale, odd, r - 1, r, parity, SOUTH, NORTH, at, sizes, fine, c)
-        if i > 0:
-            row_of_members(addresses, 3, first - nj * points, points, cells, factors, -1.0, line, 0, width)
-            copy(line, 0, ti, o, width)
-            copy(line, width, ti, odd_i + o, width)
-            couple_rows(line, scale, odd, r - nj, r, parity, ABOVE_FACE, BELOW_FACE, at, sizes, fine, c)
+            couple_rows(along_j, before_j, scale, odd, r - 1, r, parity, SOUTH, NORTH, at, sizes, fine, c)
+        elif sizes[LEVEL_CLOSED_J]:
+            store(along_j, before_j, tj, after - width, odd_j + after - width, width)
         # Rows that close a ring are complete when the last of them is here.
-        if periodic[1] and j == nj - 1:
-            low = r - j
-            row_of_members(addresses, 2, first, points, cells, factors, -1.0, line, 0, width)
-            for face in (low + i, r + i + 1):
-                copy(line, 0, tj, face * width, width)
-                copy(line, width, tj, odd_j + face * width, width)
-            if nj > 1:
-                parity_low = rows[sizes[LEVEL_TABLE] + low, PARITY]
-                couple_rows(line, scale, odd, r, low, parity_low, SOUTH, NORTH, at, sizes, fine, c)
-        if ni > 1 and periodic[0] and i == ni - 1:
-            row_of_members(addresses, 3, first, points, cells, factors, -1.0, line, 0, width)
-            for face in (j, r + nj):
-                copy(line, 0, ti, face * width, width)
-                copy(line, width, ti, odd_i + face * width, width)
-            parity_low = rows[sizes[LEVEL_TABLE] + j, PARITY]
-            couple_rows(line, scale, odd, r, j, parity_low, ABOVE_FACE, BELOW_FACE, at, sizes, fine, c)
-        whole = (opened[0] and (i == 0 or i == ni - 1)) or (opened[1] and (j == 0 or j == nj - 1))
-        for member in range(members):
-            centre, ck, cj, ci = entries_at(addresses, member, cells)
-            factor = factors[member]
-            if grounded:
-                scatter(sums, member * stretch + first, points, factor, members, ground, o + member, odd + o + member)
-            else:
-                sums_of_row(centre, ck, cj, ci, ni, nj, points, periodic, r, sums, member * stretch)
-            own = member * stretch + (first if grounded else 0)
-            watch_row(centre, ck, cj, ci, ni > 1, first, points, most_coupling, member * points)
-            begin, end = (1, points - 1) if opened[2] else (0, points)
-            m = member * points
-            watch_sums(sums, own, centre, first, deficit, not whole, begin, end, points, most_grounding, most_lack, m)
-            if not whole and not opened[2]:
-                continue
-            near = member * stretch + (inner(i, ni, not opened[0]) * nj + inner(j, nj, not opened[1])) * points
-            for k in range(0, points, 1 if whole else max(points - 1, 1)):
-                e = sums[own + k]
-                if abs(e) <= ROUNDING * centre[first + k]:
-                    e = 0.0
-                if grounded:
-                    share = min(e, sums[near + inner(k, points, not opened[2])])
-                    ground[(k % 2) * odd + o + (k // 2) * members + member] = factor * share
-                    e -= share
-                wall(
-                    ck, cj, ci, ni, nj, points, opened, i, j, k, factor * e, member, members, width,
-                    odd, odd_j, odd_i, tk, tj, ti,
-                )  # fmt: skip
+        if sizes[LEVEL_CLOSED_J] and nj > 1 and j == nj - 1:
+            first = rows[sizes[LEVEL_TABLE] + r - j, PARITY]
+            couple_rows(along_j, after_j, scale, odd, r, r - j, first, SOUTH, NORTH, at, sizes, fine, c)
+        if ni > 1:
+            after = o + nj * width
+            store(along_i, after_i, ti, after, odd_i + after, width)
+            if i > 0:
+                couple_rows(
+                    along_i, before_i, scale, odd, r - nj, r, parity, ABOVE_FACE, BELOW_FACE, at, sizes, fine, c
+                )
+            elif sizes[LEVEL_CLOSED_I]:
+                store(along_i, before_i, ti, o, odd_i + o, width)
+            if sizes[LEVEL_CLOSED_I] and i == ni - 1:
+                first = rows[sizes[LEVEL_TABLE] + j, PARITY]
+                couple_rows(along_i, after_i, scale, odd, r, j, first, ABOVE_FACE, BELOW_FACE, at, sizes, fine, c)
+        if not grounded:
+            stand_walls(sums, r, sizes, tk, tj, ti, ground, nothing, work)
+    if grounded:
+        for r in range(count):
+            stand_walls(sums, r, sizes, tk, tj, ti, ground, nothing, work)
 
 
 @helper
-def entries_at(addresses, member, count):  # type: ignore[no-untyped-def]
-    """The diagonal and couplings of a member as arrays."""
-    return (
-        carray(pointer(addresses[member, 0]), count, np.float64),
-        carray(pointer(addresses[member, 1]), count, np.float64),
-        carray(pointer(addresses[member, 2]), count, np.float64),
-        carray(pointer(addresses[member, 3]), count, np.float64),
-    )
-
-
-@helper
-def wall(  # type: ignore[no-untyped-def]
-    ck, cj, ci, ni, nj, points, opened, i, j, k, e, member, members, width, odd, odd_j, odd_i, tk, tj, ti
-):
-    """Share what a cell loses through walls among these, as the faces behind it are to each other."""
-    open_i, open_j, open_k = opened
-    r = i * nj + j
-    at = r * points + k
-    place, half = (k // 2) * members + member, k % 2
-    first_k, last_k = open_k and k == 0, open_k and k == points - 1
-    first_j, last_j = open_j and j == 0, open_j and j == nj - 1
-    first_i, last_i = open_i and i == 0, open_i and i == ni - 1
-    w0 = -ck[at] if first_k and points > 1 else 0.0
-    w1 = -ck[at - 1] if last_k and points > 1 else 0.0
-    w2 = -cj[at] if first_j else 0.0
-    w3 = -cj[at - points] if last_j else 0.0
-    w4 = -ci[at] if first_i else 0.0
-    w5 = -ci[at - nj * points] if last_i else 0.0
-    total = w0 + w1 + w2 + w3 + w4 + w5
-    equal = 0.0
-    if not total > 0.0:
-        total, equal = float(int(first_k) + int(last_k) + int(first_j) + int(last_j) + int(first_i) + int(last_i)), 1.0
-    if first_k:
-        tk[half * odd + r * width + place] = e * (w0 + equal) / total
-    if last_k:
-        after = ((k + 1) // 2) * members + member
-        tk[(1 - half) * odd + r * width + after] = e * (w1 + equal) / total
-    if first_j:
-        tj[half * odd_j + (r + i) * width + place] = e * (w2 + equal) / total
-    if last_j:
-        tj[half * odd_j + (r + i + 1) * width + place] = e * (w3 + equal) / total
-    if first_i:
-        ti[half * odd_i + r * width + place] = e * (w4 + equal) / total
-    if last_i:
-        ti[half * odd_i + (r + nj) * width + place] = e * (w5 + equal) / total
+def store(line, start, out, even, odd, width):  # type: ignore[no-untyped-def]
+    """Write both parities of a row."""
+    copy(line, start, out, even, width)
+    copy(line, start + width, out, odd, width)

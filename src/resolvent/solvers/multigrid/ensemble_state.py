@@ -15,7 +15,7 @@ from ..separable.couplings import NonFiniteError
 from ..status import Status
 from .checkerboard import CheckerboardHierarchy, natural_entries, plan
 from .checkerboard_cg import INDEFINITE, NOT_FINITE, RUNNING
-from .checkerboard_load import ROUNDING as LOAD_ROUNDING
+from .checkerboard_walls import ROUNDING as WALL_ROUNDING
 
 Entries = tuple[tuple[int, int, int], tuple[Array, ...], tuple[bool, bool, bool]]
 """What `natural_entries` returns."""
@@ -257,7 +257,7 @@ def _entries_of(members: Sequence[LinearOperator]) -> list[Entries]:
 
 def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:
     """Whether A maps constants to zero, but for rounding."""
-    return bool((np.abs(A.matvec(np.ones(len(diagonal)))) <= 2.0 * LOAD_ROUNDING * diagonal).all())
+    return bool((np.abs(A.matvec(np.ones(len(diagonal)))) <= 2.0 * WALL_ROUNDING * diagonal).all())
 
 
 def _normalising(diagonal: Array) -> float:
