@@ -15,6 +15,8 @@ from .random_fields import FloatArray
 
 Wall = Literal["dirichlet", "insulated"]
 
+_CLAIMS = SPD | Props.M_MATRIX
+
 
 def cell_transmissibilities(a: FloatArray, h: float, dim: int, wall: Wall = "dirichlet") -> tuple[FloatArray, ...]:
     """Return the face transmissibilities of a cell-centred grid, already divided by h².
@@ -102,7 +104,7 @@ def dirichlet_diffusion(a: FloatArray, h: float, grid: Literal["cell", "vertex"]
     box = (1,) * missing + unknowns
     a = np.ascontiguousarray(a, dtype=np.float64).reshape(-1)
     assemble_diffusion(a, box, borders, 1.0 / h**2, flat[0], ci, cj, ck, np.empty(box[2]))
-    return Stencil(coefficients, props=SPD | Props.M_MATRIX, mirrored=True)
+    return Stencil(coefficients, props=_CLAIMS, mirrored=True)
 
 
 def check_coefficient(a: FloatArray, shape: tuple[int, ...], name: str = "a") -> FloatArray:

@@ -7,6 +7,7 @@ The functions of this module are the one propagation table: they keep a claim on
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -61,15 +62,21 @@ def complete(props: Props, dtype: np.dtype, shape: tuple[int, int]) -> Props:
     ValueError
         If a square-only claim is made for a rectangular operator.
     """
-    if props & Props.POSITIVE_DEFINITE:
-        props |= Props.SELF_ADJOINT
-    if dtype.kind != "c" and props & (Props.SYMMETRIC | Props.SELF_ADJOINT):
-        props |= Props.SYMMETRIC | Props.SELF_ADJOINT
+    props = _with_consequences(props, dtype.kind != "c")
     if shape[0] != shape[1] and props & ~Props.VARIABLE:
         raise ValueError(
             f"{' and '.join((props & ~Props.VARIABLE).names())} can only be claimed for a square operator, "
             f"but the shape is {shape[0]} x {shape[1]}: drop the claim"
         )
+    return props
+
+
+@functools.cache  # operations on flags take a microsecond each, and every operator comes through here
+def _with_consequences(props: Props, real: bool) -> Props:
+    if props & Props.POSITIVE_DEFINITE:
+        props |= Props.SELF_ADJOINT
+    if real and props & (Props.SYMMETRIC | Props.SELF_ADJOINT):
+        props |= Props.SYMMETRIC | Props.SELF_ADJOINT
     return props
 
 

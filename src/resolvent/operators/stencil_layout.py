@@ -59,6 +59,7 @@ def checked_offsets(
     return checked
 
 
+@functools.lru_cache(maxsize=64)
 def _default_offsets(count: int, dimension: int, *, mirrored: bool) -> tuple[Offset, ...]:
     units = [tuple(int(a == axis) for a in range(dimension)) for axis in range(dimension)]
     centre = (0,) * dimension
@@ -79,9 +80,11 @@ def check_boundary(coefficients: Any, offsets: Sequence[Offset]) -> None:
     grid = coefficients.shape[1:]
     for c, offset in zip(coefficients, offsets, strict=True):
         for axis, d in enumerate(offset):
+            if not d:
+                continue
             extent = min(abs(d), grid[axis])
             outside = c[cut(len(grid), axis, slice(0, extent) if d < 0 else slice(grid[axis] - extent, None))]
-            if d and outside.any():
+            if outside.any():
                 raise ValueError(
                     f"{int(np.count_nonzero(outside))} coefficients of offset {offset} point outside of the grid "
                     f"{grid} along axis {axis} and are not zero: set them to zero, and put the boundary condition "

@@ -158,10 +158,10 @@ class PreparedEnsemble:
                 x *= scale[:, None]
                 columns = self._left(columns, b, x, scale)
         seconds = Timing(self.seconds, time.perf_counter() - start)
-        results = []
+        results, solver = [], str(self.solver)
         for number, column in enumerate(columns):
             counts = Counts(matvec=outcome.products // len(b), preconditioner=outcome.cycles // len(b))
-            results.append(_result(x[number], (column,), counts, seconds, str(self.solver)))
+            results.append(_result(x[number], (column,), counts, seconds, solver))
         return results
 
     def _left(self, columns: tuple[Column, ...], b: Array, x: Array, scale: np.ndarray) -> tuple[Column, ...]:

@@ -118,3 +118,14 @@ def step(alpha: np.ndarray, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.n
                 out[c] += value.real * value.real + value.imag * value.imag
     for c in range(out.size):
         out[c] = np.sqrt(out[c])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def residual(b: np.ndarray, product: np.ndarray) -> float:
+    """product = b − product for real vectors, in one pass with its norm, which is returned."""
+    total = 0.0
+    for i in range(b.size):
+        value = b[i] - product[i]
+        product[i] = value
+        total += value * value
+    return float(np.sqrt(total))

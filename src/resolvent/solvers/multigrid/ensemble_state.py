@@ -13,6 +13,7 @@ import numpy as np
 from ...operators import Array, LinearOperator, Props, StructureError
 from ..separable.couplings import NonFiniteError
 from ..status import Status
+from ..vector_kernels import residual
 from .checkerboard import CheckerboardHierarchy, natural_entries, plan
 from .checkerboard_cg import INDEFINITE, NOT_FINITE, RUNNING
 from .checkerboard_walls import ROUNDING as WALL_ROUNDING
@@ -209,8 +210,8 @@ class EnsembleState:
     def _residuals(self, which: np.ndarray, b: Array, x: Array, r: Array, outcome: Outcome) -> None:
         """Set r to b − A x by the operators that were given, in double precision."""
         for number in np.flatnonzero(which):
-            np.subtract(b[number], self.members[number].matvec(x[number]), out=r[number])
-            outcome.norms[number] = np.linalg.norm(r[number])
+            self.members[number].matvec(x[number], out=r[number])
+            outcome.norms[number] = residual(b[number], r[number])
         outcome.products += int(which.sum())
 
     def _stretch(
