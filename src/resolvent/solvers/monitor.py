@@ -228,7 +228,7 @@ class Monitor:
         return proposals
 
     def record(self, norms: np.ndarray) -> None:
-        """Count and record iterations, given by (m, k) residual norms between `floor` and `limit`: nothing is tested."""
+        """Count and record iterations with residual norms (m, k) between `floor` and `limit`: nothing is tested."""
         first = self.iteration + 1
         self.iteration += len(norms)
         while self.iteration >= len(self._history):

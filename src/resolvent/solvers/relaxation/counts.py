@@ -74,7 +74,7 @@ def sweep_counts(
     if B.shape[:1] != (n,) or B.ndim > 2:
         raise ValueError(f"b must have shape ({n},) or ({n}, T), got {B.shape}")
     B = B.reshape(n, -1).T
-    if shifts.ndim != 1 or omegas.ndim != 1 or 1 not in (len(shifts), len(B)) and len(shifts) != len(B):
+    if shifts.ndim != 1 or omegas.ndim != 1 or (1 not in (len(shifts), len(B)) and len(shifts) != len(B)):
         raise ValueError(
             f"omega must be a number or a list, shift a number or one for each of the {len(B)} right-hand sides, got "
             f"shapes {omegas.shape} and {shifts.shape}"
