@@ -56,6 +56,7 @@ from .recycling.gcrodr import GCRODR
 from .recycling.gcrot import GCROT
 from .recycling.rminres import RMINRES
 from .recycling.space import RecycleSpace
+from .relaxation import SOR
 from .result import Column, ConvergenceError, Counts, Result, Timing
 from .sequences import (
     Chained,
@@ -94,6 +95,7 @@ __all__ = [
     "MINRESQLP",
     "QMR",
     "RMINRES",
+    "SOR",
     "SSOR",
     "TFQMR",
     "AdditiveSchwarz",

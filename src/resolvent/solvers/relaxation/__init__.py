@@ -2,5 +2,6 @@
 
 from .counts import sweep_counts
 from .sor import SOR
+from .sweeps import Relaxation
 
-__all__ = ["SOR", "sweep_counts"]
+__all__ = ["SOR", "Relaxation", "sweep_counts"]
