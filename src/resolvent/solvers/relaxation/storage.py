@@ -68,3 +68,16 @@ class Checkerboard(NamedTuple):
     omega: Any
     parities: Any
     length: Any
+
+
+class Columns(NamedTuple):
+    """Compressed sparse columns in blocks as those of `Blocks`; unknown i is in block ``block_of[i]``."""
+
+    indptr: Any
+    indices: Any
+    data: Any
+    starts: Any
+    block_of: Any
+    offsets: Any
+    entries: Any
+    omega: Any

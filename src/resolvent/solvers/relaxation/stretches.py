@@ -15,6 +15,27 @@ WORK = 100_000_000
 """Most entries that a stretch reads, about a tenth of a second: an interrupt is noticed between stretches only."""
 
 
+class Idle:
+    """Ends a column whose residual has not been below the least so far for too long.
+
+    Parameters
+    ----------
+    patience : int
+        Iterations.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience, self.least, self.count = patience, np.inf, 0
+
+    def see(self, norms: np.ndarray, monitor: Monitor, x: Array) -> None:
+        """Take the residual norms of the iterations of a stretch."""
+        place = int(np.argmin(norms))
+        self.count = len(norms) - 1 - place if norms[place] < self.least else self.count + len(norms)
+        self.least = min(self.least, float(norms[place]))
+        if self.count >= self.patience:
+            monitor.retire(np.ones(1, dtype=bool), Status.STAGNATED, x)
+
+
 def run_in_stretches(state: Relaxation | str, b: Array, x: Array, monitor: Monitor, *, patience: int) -> None:
     """Sweep until the monitor has finished the one column of x.
 
@@ -33,9 +54,8 @@ def run_in_stretches(state: Relaxation | str, b: Array, x: Array, monitor: Monit
     v = monitor.vectors
     r = v.empty_like(b)
     monitor.start(x, r, keep_best=True)
-    everything = np.ones(1, dtype=bool)
     if isinstance(state, str):
-        monitor.retire(everything, Status.NONFINITE, x, state)
+        monitor.retire(np.ones(1, dtype=bool), Status.NONFINITE, x, state)
     if monitor.finished() or isinstance(state, str):
         return
     right = np.ascontiguousarray(state.arranged(b.reshape(-1)))
@@ -43,7 +63,7 @@ def run_in_stretches(state: Relaxation | str, b: Array, x: Array, monitor: Monit
     following, norms = np.empty_like(now), np.empty(STRETCH + 1)
     most = max(1, min(STRETCH, WORK // max(state.nnz, 1)))
     length, skipped = 1, 1  # the norm of the initial guess is known
-    least, idle = np.inf, 0
+    idle = Idle(patience)
     while monitor.running:
         length = 1 if monitor.watched else min(2 * length, most)
         looked_at = norms[: skipped + min(length, monitor.maxiter - monitor.iteration)]
@@ -56,9 +76,5 @@ def run_in_stretches(state: Relaxation | str, b: Array, x: Array, monitor: Monit
             state.restore(now, x[:, 0])
             monitor.record(found[:-1, None])
             monitor.step(found[-1:].copy(), x, r)
-            place = int(np.argmin(found))
-            idle = len(found) - 1 - place if found[place] < least else idle + len(found)
-            least = min(least, float(found[place]))
-            if idle >= patience:
-                monitor.retire(everything, Status.STAGNATED, x)
+            idle.see(found, monitor, x)
         now, following, skipped = following, now, 0
