@@ -37,8 +37,8 @@ class SOR(Solver, Recipe):
 
     As a smoother, ``SOR().smoother(A).smooth(x, b, sweeps=2)``, in place.
 
-    A `Stencil` is not assembled, unless for `multicolour` or blocks. Storage: 4 vectors and the diagonal; with another
-    ordering or blocks also A, renumbered, and the inverses of the blocks.
+    A `Stencil` is not assembled, unless for `multicolour` or blocks. Storage: 4 vectors and the diagonal, and the
+    inverses of the blocks; in another order than that of A 5 vectors, and A once more, renumbered.
 
     Columns are solved one after the other.
 
