@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from resolvent.operators import Sparse, Stencil
+from resolvent.operators import Sparse, Stencil, StructureError
 from resolvent.solvers import CG, SOR, SSOR
 from resolvent.solvers.preconditioners.colouring_kernels import greedy_colours
 from resolvent.solvers.preconditioners.ordering import arrange
@@ -188,3 +188,13 @@ def test_the_summary_names_colours_and_blocks():
     parts = [np.arange(3), np.arange(3, 9)]
     assert repr(SOR(blocks=parts)) == "SOR(blocks=<2 arrays>)"
     assert SOR(blocks=parts) == SOR(blocks=[[0, 1, 2], range(3, 9)]) != SOR(blocks=parts[::-1])
+
+
+def test_stencils_are_not_assembled(rng, monkeypatch):
+    A, b = diffusion_stencil(9, 8), rng.standard_normal(72)
+    monkeypatch.delattr(Stencil, "to_sparse")
+    for options in ({}, {"ordering": "red_black"}, {"sweep": "symmetric"}):
+        assert SOR(1.4, **options).solve(A, b).converged
+        SOR(1.4, **options).smoother(A).smooth(np.zeros(72), b)
+    with pytest.raises(StructureError, match="no stored entries"):
+        SOR(ordering="multicolour").solve(A, b)

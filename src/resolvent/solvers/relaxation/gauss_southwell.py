@@ -18,6 +18,7 @@ from ..solver import Solver
 from ..status import Status
 from .storage import Columns
 from .stretches import STRETCH, WORK, Idle
+from .sweeps import entries_finite
 
 
 @final
@@ -97,7 +98,7 @@ class GaussSouthwell(Solver):
             raise StructureError(f"GaussSouthwell relaxes on the host, but {A!r} is on torch storage: use Richardson")
 
     def _setup(self, A: LinearOperator) -> tuple[Columns, np.ndarray | None] | str:
-        if not np.isfinite(A.to_sparse().data).all():
+        if not entries_finite(A):
             return "A holds NaN or infinity"  # a status, as for every solver
         parts = split(A, "natural", self.blocks, "GaussSouthwell")
         matrix, n = parts.matrix, A.shape[0]
