@@ -63,7 +63,7 @@ def sweep_counts(
     array([[818,  42,  17],
            [118,  57,  54]])
     """
-    from .iteration_kernels import count_sweeps
+    from .sweep_kernels import count_sweeps
 
     if not is_whole(maxiter, 0):
         raise ValueError(f"maxiter must be a whole number ≥ 0, got {maxiter!r}")

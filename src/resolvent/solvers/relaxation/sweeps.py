@@ -101,7 +101,7 @@ class Relaxation:
             raise ValueError(f"x and b must both have shape ({n},) or ({n}, k), got {x.shape} and {b.shape}")
         if not np.can_cast(np.result_type(self.dtype, b.dtype), x.dtype, "same_kind"):
             raise TypeError(f"x has dtype {x.dtype}, but the sweeps give {np.result_type(self.dtype, b.dtype)}")
-        from .iteration_kernels import smooth
+        from .sweep_kernels import smooth
 
         kernel: Any = smooth
         storage = self._with_scratch(x.dtype)
@@ -117,8 +117,8 @@ class Relaxation:
     def iterate(
         self, b: np.ndarray, x: np.ndarray, y: np.ndarray, norms: np.ndarray, floor: float, limit: float
     ) -> int:
-        """Run `iteration_kernels.iterate` on flat arrays in the order of the sweeps."""
-        from .iteration_kernels import iterate
+        """Run `sweep_kernels.iterate` on flat arrays in the order of the sweeps."""
+        from .sweep_kernels import iterate
 
         kernel: Any = iterate
         return int(kernel(self._with_scratch(x.dtype), self._code, b, x, y, norms, floor, limit))
