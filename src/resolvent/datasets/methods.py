@@ -200,7 +200,8 @@ def _multigrid(request: Request) -> Method:
 
     fits = request.unknowns <= DIRECT_UNKNOWNS[min(request.dimension, 3)]
     surer = STRATEGIES["direct" if fits else "cg+amg"](request)
-    together = Together(MultigridCG(rtol=request.aim, maxiter=TRUST), ensemble_width(request.unknowns, request.chunk))
+    width = ensemble_width(request.unknowns, request.dimension, request.chunk)
+    together = Together(MultigridCG(rtol=request.aim, maxiter=TRUST), width)
     return Rescued(together, surer)
 
 

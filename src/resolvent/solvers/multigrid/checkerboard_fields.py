@@ -155,7 +155,7 @@ def arrange(levels: Sequence[Checkerboard], *, reduced: bool, grounded: bool) ->
     rows = np.concatenate([level.table for level in levels])
     planes = np.concatenate([level.plane_table for level in levels])
     networks, total_network, scratch = _arrange_networks(levels, reduced=reduced, grounded=grounded)
-    return Fields(at, sizes, rows, planes, networks, *ends, total_network, scratch)
+    return Fields(at, sizes, rows, planes, networks, ends[0], ends[1], total_network, scratch)
 
 
 def _arrange_networks(levels: Sequence[Checkerboard], *, reduced: bool, grounded: bool) -> tuple[np.ndarray, int, int]:

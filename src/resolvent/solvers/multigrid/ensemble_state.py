@@ -146,7 +146,10 @@ class EnsembleState:
                 self._singular[number] = _ungrounded(member, arrays[0])
 
     def _hierarchy(self, box: Any, strengths: tuple[float, float, float], *, grounded: bool) -> CheckerboardHierarchy:
-        return CheckerboardHierarchy(*box, strengths, precision=self._precision, sweeps=self._sweeps, grounded=grounded)
+        grid, members, periodic = box
+        return CheckerboardHierarchy(
+            grid, members, periodic, strengths, precision=self._precision, sweeps=self._sweeps, grounded=grounded
+        )
 
     def solve(self, b: Array, x: Array, tolerances: np.ndarray, norms: np.ndarray, maxiter: int) -> Outcome:
         """Improve x until the true residuals meet the tolerances, or cannot.
@@ -210,8 +213,8 @@ class EnsembleState:
     def _residuals(self, which: np.ndarray, b: Array, x: Array, r: Array, outcome: Outcome) -> None:
         """Set r to b − A x by the operators that were given, in double precision."""
         for number in np.flatnonzero(which):
-            self.members[number].matvec(x[number], out=r[number])
-            outcome.norms[number] = residual(b[number], r[number])
+            self.members[number].matvec(np.asarray(x[number], dtype=np.float64), out=r[number])
+            outcome.norms[number] = residual(np.asarray(b[number], dtype=np.float64), r[number])
         outcome.products += int(which.sum())
 
     def _stretch(
