@@ -28,7 +28,7 @@ CACHED_UNKNOWNS = 262_144
 in every iteration (the costs in benchmarks/multigrid.py)."""
 
 LONG_ROW = 256
-"""Numbers in a row of the grid, all members counted, below which the calls for each row cost more than a larger ensemble
+"""Numbers in a row of the grid, all members counted, below which calls for each row cost more than a larger ensemble
 loses in the caches: at 64³ one member takes 237 ns an unknown, two 162, four 146 (one thread of an AMD EPYC)."""
 
 
