@@ -54,15 +54,6 @@ def set_two(a, i, j, x, k, m, out, o, n):  # type: ignore[no-untyped-def]
 
 
 @helper
-def add_two(a, i, j, x, k, m, sign, out, o, n):  # type: ignore[no-untyped-def]
-    """out += sign (a x + a x)."""
-    i, j, k, m, o = uint64(i), uint64(j), uint64(k), uint64(m), uint64(o)
-    for step in range(n):
-        f = uint64(step)
-        out[o + f] += sign * (a[i + f] * x[k + f] + a[j + f] * x[m + f])
-
-
-@helper
 def set_four(a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: ignore[no-untyped-def]
     """out = the sum of four products a x."""
     i, j, k, h, o = uint64(i), uint64(j), uint64(k), uint64(h), uint64(o)
@@ -70,6 +61,31 @@ def set_four(a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: ignore[no-untype
     for step in range(n):
         f = uint64(step)
         out[o + f] = (a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f])
+
+
+@helper
+def set_six(a, i, j, k, h, l, m, x, p, q, r, s, t, u, out, o, n):  # type: ignore[no-untyped-def]  # noqa: E741
+    """out = the sum of six products a x."""
+    i, j, k, h, l, m, o = uint64(i), uint64(j), uint64(k), uint64(h), uint64(l), uint64(m), uint64(o)  # noqa: E741
+    p, q, r, s, t, u = uint64(p), uint64(q), uint64(r), uint64(s), uint64(t), uint64(u)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = ((a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f])) + (
+            a[l + f] * x[t + f] + a[m + f] * x[u + f]
+        )
+
+
+@helper
+def set_to_six(y, d, sign, a, i, j, k, h, l, m, x, p, q, r, s, t, u, out, o, n):  # type: ignore[no-untyped-def]  # noqa: E741
+    """out = y + sign · the sum of six products a x."""
+    i, j, k, h, l, m, o = uint64(i), uint64(j), uint64(k), uint64(h), uint64(l), uint64(m), uint64(o)  # noqa: E741
+    p, q, r, s, t, u, d = uint64(p), uint64(q), uint64(r), uint64(s), uint64(t), uint64(u), uint64(d)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = y[d + f] + sign * (
+            ((a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f]))
+            + (a[l + f] * x[t + f] + a[m + f] * x[u + f])
+        )
 
 
 @helper
