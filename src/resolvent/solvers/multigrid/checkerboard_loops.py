@@ -141,12 +141,14 @@ def subtract_row(alpha, q, i, r, y, m, n):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def turn_row(z, m, beta, p, i, n):  # type: ignore[no-untyped-def]
-    """p = z + β p."""
+def step_and_turn_row(z, m, alpha, beta, x, p, i, n):  # type: ignore[no-untyped-def]
+    """x += α p, then p = z + β p."""
     i, m = uint64(i), uint64(m)
     for step in range(n):
         f = uint64(step)
-        p[i + f] = z[m + f] + beta[f] * p[i + f]
+        before = p[i + f]
+        x[i + f] += alpha[f] * before
+        p[i + f] = z[m + f] + beta[f] * before
 
 
 @inlined

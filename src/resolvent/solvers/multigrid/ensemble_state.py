@@ -170,16 +170,18 @@ class EnsembleState:
     def _solve(self, b: Array, x: Array, tolerances: np.ndarray, norms: np.ndarray, maxiter: int) -> Outcome:
         count = len(self.members)
         if self._r.shape != b.shape:
-            self._r = np.empty(b.shape)
-        r = self._r
-        np.copyto(r, b)
+            self._r = np.zeros(b.shape)
+        r, right = self._r, b
         none: list[Status | None] = [None] * count
         outcome = Outcome(norms.copy(), np.zeros(count, int), [], none, [""] * count)
         outcome.end(~np.isfinite(tolerances), Status.NONFINITE, "b is not finite")
         for number, flaw in enumerate(self.flaws):
             if flaw is not None:
                 outcome.end(np.arange(count) == number, *flaw)
-        self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
+        if np.isnan(norms).any():
+            np.copyto(r, b)
+            self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
+            right = r
         outcome.histories.extend([norm] for norm in outcome.norms)
         outcome.end(~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
         while True:
@@ -189,8 +191,9 @@ class EnsembleState:
                 return outcome
             before = outcome.norms.copy()
             limit = min(STRETCH, int((maxiter - outcome.iterations[left]).min()))
-            unfinished = self._stretch(left, r, x, tolerances, limit, outcome)
+            unfinished = self._stretch(left, right, x, tolerances, limit, outcome)
             self._residuals(left, b, x, r, outcome)
+            right = r
             for number in map(int, np.flatnonzero(left & ~np.isfinite(outcome.norms))):
                 x[number] = 0.0  # never not-a-number for the caller
                 outcome.norms[number] = np.linalg.norm(b[number])
