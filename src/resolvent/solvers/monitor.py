@@ -71,8 +71,7 @@ class Monitor:
         self.extra: dict[str, Any] = {}
         self.space, self.stamps = space, stamps
         """The recycle space, for which the one to hand on is put, and what tells whether it belongs to this A and M."""
-        self.iteration = 0
-        self.maxiter = maxiter
+        self.iteration, self.maxiter = 0, maxiter
         self.active = np.arange(width)
         """Columns of the original b that the working arrays hold."""
         self._own: slice | np.ndarray = slice(None)
@@ -85,19 +84,16 @@ class Monitor:
         """Unit roundoff of the working precision."""
         self.rhs_norm = vectors.norm(vectors.widen(b))
         self.tolerance = np.maximum(rtol * self.rhs_norm, atol)
-        self._rhs = self._b = b
-        self._x = x
+        self._rhs, self._b, self._x = b, b, x
         self._best: BestIterate | None = None
         self._callback = callback.each_iteration if isinstance(callback, EachCycle) else callback
         self._each_cycle = callback.receive if isinstance(callback, EachCycle) else None
         self.scale = np.ones(width) if scale is None else scale
         self._status: list[Status | None] = [None] * width
         self._reason = [""] * width
-        self._iterations = np.zeros(width, dtype=int)
-        self._true_norm = np.full(width, np.inf)
+        self._iterations, self._stalls = np.zeros((2, width), dtype=int)
+        self._true_norm, self._refused = np.full((2, width), np.inf)
         self._current = np.zeros(width, dtype=bool)
-        self._stalls = np.zeros(width, dtype=int)
-        self._refused = np.full(width, np.inf)
         self._largest = self.rhs_norm.copy()
         self._history = np.full((min(maxiter, 128) + 1, width), np.nan)
         self._set_limits()
@@ -220,20 +216,25 @@ class Monitor:
         Those that claim to have converged, and those whose recurrence has gone below the rounding of b, where it no
         longer says anything about the true residual.
         """
-        self.iteration += 1
-        if self.iteration >= len(self._history):
-            self._history = np.concatenate([self._history, np.full_like(self._history, np.nan)])
-        self._history[self.iteration, self._own] = norms
-        self._current[self._own] = False
-        if not all_of(norms <= self._limit):  # not-a-number fails the comparison too
+        self.record(norms[None])
+        if not all_of(norms <= self.limit):  # not-a-number fails the comparison too
             finite = np.isfinite(norms)
             self.retire(~finite, Status.NONFINITE, x)
-            self.retire(finite & (norms > self._limit), Status.DIVERGED, x)
+            self.retire(finite & (norms > self.limit), Status.DIVERGED, x)
         if self._callback is not None and self._callback(progress_of(self, norms, x)):
             self.retire(np.ones(len(self.active), dtype=bool), Status.STOPPED, x)
         logger.debug("iteration %d: residual norms %s", self.iteration, norms)
         proposals: np.ndarray = (norms <= self.floor) & self.unfinished
         return proposals
+
+    def record(self, norms: np.ndarray) -> None:
+        """Count and record iterations with residual norms (m, k) between `floor` and `limit`: nothing is tested."""
+        first = self.iteration + 1
+        self.iteration += len(norms)
+        while self.iteration >= len(self._history):
+            self._history = np.concatenate([self._history, np.full_like(self._history, np.nan)])
+        self._history[first : self.iteration + 1, self._own] = norms
+        self._current[self._own] = False
 
     def retire(self, which: np.ndarray, status: Status, x: Array | None, reason: str = "") -> bool:
         """Finish the given columns of the working arrays with a status; return whether there were any."""
@@ -330,7 +331,7 @@ class Monitor:
     def _set_limits(self) -> None:
         """Gather what every iteration compares with, for the working columns: once, and again when columns leave."""
         self.floor = np.maximum(self.tolerance, self.eps * self.rhs_norm)[self.active]
-        self._limit = GROWTH_LIMIT * self._largest[self.active]
+        self.limit = GROWTH_LIMIT * self._largest[self.active]
 
     def _residual(self, x: Array, out: Array, positions: np.ndarray | None = None) -> np.ndarray:
         """Write b − A x of the working columns, or of those at `positions`, into `out`; return the norms."""

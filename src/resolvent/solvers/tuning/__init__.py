@@ -1,11 +1,24 @@
-"""Learners that choose a way to solve before each solve, from what the solves before it cost."""
+"""Choosing the parameters of solvers: by formula, or by learners that observe what solves cost."""
 
 from .binned import Binned
 from .chebcb import ChebCB
+from .closed_form import (
+    is_consistently_ordered,
+    jacobi_radius,
+    optimal_omega,
+    shifted_radius,
+    sor_radius,
+    sor_surrogate,
+    ssor_cg_constants,
+    ssor_cg_surrogate,
+    young_omega,
+)
 from .epsilon_greedy import EpsilonGreedy
 from .fixed_arm import FixedArm
 from .lower_confidence_bound import LowerConfidenceBound
 from .random_arm import RandomArm
+from .restart import RestartOnDrift
+from .ridge import Ridge
 from .tsallis_inf import TsallisINF
 from .tuner import Decision, Tuner
 
@@ -17,6 +30,17 @@ __all__ = [
     "FixedArm",
     "LowerConfidenceBound",
     "RandomArm",
+    "RestartOnDrift",
+    "Ridge",
     "TsallisINF",
     "Tuner",
+    "is_consistently_ordered",
+    "jacobi_radius",
+    "optimal_omega",
+    "shifted_radius",
+    "sor_radius",
+    "sor_surrogate",
+    "ssor_cg_constants",
+    "ssor_cg_surrogate",
+    "young_omega",
 ]
