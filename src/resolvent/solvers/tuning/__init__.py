@@ -13,6 +13,7 @@ from .closed_form import (
     ssor_cg_surrogate,
     young_omega,
 )
+from .closed_form_arm import ClosedForm
 from .epsilon_greedy import EpsilonGreedy
 from .fixed_arm import FixedArm
 from .lower_confidence_bound import LowerConfidenceBound
@@ -25,6 +26,7 @@ from .tuner import Decision, Tuner
 __all__ = [
     "Binned",
     "ChebCB",
+    "ClosedForm",
     "Decision",
     "EpsilonGreedy",
     "FixedArm",

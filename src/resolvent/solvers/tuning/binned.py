@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...operators import Array
 from ..preconditioners.recipe import is_whole
-from .context_range import ContextRange
+from .context_range import ContextRange, finite_context
 from .tuner import Decision, Tuner
 
 
@@ -64,8 +62,7 @@ class Binned(Tuner):
         return f"Binned({self.learner!r}, {self.range}, bins={self.bins})"
 
     def _read(self, context: Any) -> Array:
-        self.range.normalised(context)
-        return np.atleast_1d(np.asarray(context, dtype=float))
+        return finite_context(context, 1)  # as it is: the learners have ranges of their own
 
     def _bin(self, context: Array) -> tuple[Tuner, Array]:
         """Return the learner of the bin with the nearest centre, and the context as that one reads it."""

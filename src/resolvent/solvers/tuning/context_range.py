@@ -53,16 +53,7 @@ class ContextRange:
         ValueError
             If it is None, not finite, or of another length.
         """
-        if context is None:
-            raise ValueError("this learner needs a context: suggest(context), of the system to be solved")
-        try:
-            c = np.atleast_1d(np.asarray(context, dtype=float))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"a context must be a number or a vector of numbers, got {context!r}") from error
-        if c.shape != self.low.shape:
-            raise ValueError(f"a context must hold {self.dimensions} numbers, got shape {np.shape(context)}")
-        if not np.isfinite(c).all():
-            raise ValueError(f"a context must be finite, got {context!r}")
+        c = finite_context(context, self.dimensions)
         z: Array = (2.0 * c - (self.low + self.high)) / (self.high - self.low)
         return np.clip(z, -1.0, 1.0)
 
@@ -71,3 +62,27 @@ class ContextRange:
         if self.dimensions == 1:
             low, high = low[0], high[0]
         return f"low={low}, high={high}"
+
+
+def finite_context(context: Any, dimensions: int) -> Array:
+    """Return a context as a (dimensions,) array, checked.
+
+    Raises
+    ------
+    ValueError
+        If it is None, not finite, or of another length.
+    """
+    if context is None:
+        raise ValueError(
+            "this learner needs a context, of the system to be solved: suggest(context), or observe(arm, cost, "
+            "context=...) of an arm that was not suggested"
+        )
+    try:
+        c = np.atleast_1d(np.asarray(context, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a context must be a number or a vector of numbers, got {context!r}") from error
+    if c.shape != (dimensions,):
+        raise ValueError(f"a context must hold {dimensions} numbers, got shape {np.shape(context)}")
+    if not np.isfinite(c).all():
+        raise ValueError(f"a context must be finite, got {context!r}")
+    return c

@@ -75,7 +75,7 @@ class Ridge(Tuner):
         exploration: str = "bound",
         width: float = 1.0,
         explore: float | None = None,
-        ridge: float = 0.1,
+        ridge: float = 0.01,
         discount: float = 1.0,
         rng: np.random.Generator | int = 0,
     ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import json
-import math
 import operator
 from collections.abc import Mapping
 from typing import Any, ClassVar, SupportsIndex
@@ -14,8 +12,7 @@ import numpy as np
 
 from ...operators import Array
 from ..preconditioners.recipe import is_number, is_whole
-
-FORMAT = 1
+from .saved_states import FORMAT, generator_state, generator_text, like
 
 # Of an arm that was not played for long, discounting leaves ever less: below this, nothing.
 FORGOTTEN = 1e-9
@@ -46,7 +43,7 @@ class Tuner(abc.ABC):
     """Chooses one of several ways to solve, its arms, before each solve, and learns from what the solve cost.
 
     ``suggest`` names an arm, ``observe`` takes what it cost; nothing else is asked of the caller. A suggestion may stay
-    without an observation, and an observation without a suggestion, as of a probe, is welcome where it says its context.
+    without an observation; an observation without a suggestion, as of a probe, is welcome if it comes with its context.
 
     Parameters
     ----------
@@ -95,7 +92,7 @@ class Tuner(abc.ABC):
     def _suggest(self, z: Array) -> Decision:
         """Choose, given a context that `_read` has checked."""
 
-    def _observe(self, arm: int, cost: float, z: Array, own: bool) -> None:  # noqa: B027
+    def _observe(self, arm: int, cost: float, z: Array, own: bool) -> None:
         """Learn beyond counts and totals; `own` tells whether the arm is the one suggested last."""
 
     def _read(self, context: Any) -> Array:
@@ -177,8 +174,8 @@ class Tuner(abc.ABC):
             raise IndexError(f"there are arms 0 to {self.arms - 1}, got {index}")
         if not (is_number(cost) and cost > 0.0):
             raise ValueError(
-                f"a cost must be a positive finite number, got {cost!r}: of a solve that failed, observe what was spent "
-                "until it was given up, with censored=True"
+                f"a cost must be a positive finite number, got {cost!r}: of a solve that failed, observe what was "
+                "spent until it was given up, with censored=True"
             )
         z = self._context if self._pending >= 0 and context is None else self._read(context)
         own = index == self._pending and np.array_equal(z, self._context)
@@ -224,7 +221,7 @@ class Tuner(abc.ABC):
         >>> [one.suggest().arm, one.rng.random()] == [other.suggest().arm, other.rng.random()]
         True
         """
-        found: dict[str, Any] = {"format": FORMAT, "learner": repr(self), "rng": _generator_text(self.rng)}
+        found: dict[str, Any] = {"format": FORMAT, "learner": repr(self), "rng": generator_text(self.rng)}
         for name in (*self._shared, *self._learned):
             value = getattr(self, "_" + name)
             found[name] = value.copy() if isinstance(value, np.ndarray) else value
@@ -305,17 +302,19 @@ class Tuner(abc.ABC):
         """Return the values of a state, checked, those of this learner first and then those of each child."""
         mine = {name: value for name, value in state.items() if "." not in name}
         names = (*self._shared, *self._learned)
-        missing = {"format", "learner", "rng", *names} - mine.keys()
-        if missing:
-            raise ValueError(f"the state lacks {', '.join(sorted(missing))}: is it of a {type(self).__name__}?")
-        given = str(np.asarray(mine["learner"])[()])
+        given = str(np.asarray(mine.get("learner", ""))[()])
         if given != repr(self) if same_options else given.partition("(")[0] != type(self).__name__:
             wanted = repr(self) if same_options else f"a {type(self).__name__}"
-            raise ValueError(f"the state is of {given}, this is {wanted}: make a learner like the one that was saved")
+            raise ValueError(
+                f"the state is of {given or 'no learner'}, this is {wanted}: make a learner like the one that was saved"
+            )
+        missing = {"format", "rng", *names} - mine.keys()
+        if missing:
+            raise ValueError(f"the state lacks {', '.join(sorted(missing))}: it is incomplete")
         if np.asarray(mine["format"])[()] != FORMAT:
             raise ValueError(f"the state is of format {mine['format']}, this version reads {FORMAT}")
-        values = {name: _like(getattr(self, "_" + name), mine[name], name) for name in names}
-        values["rng"] = _generator_state(self.rng, str(np.asarray(mine["rng"])[()]))
+        values = {name: like(getattr(self, "_" + name), mine[name], name) for name in names}
+        values["rng"] = generator_state(self.rng, str(np.asarray(mine["rng"])[()]))
         found = [values]
         for place, child in enumerate(self._children):
             prefix = f"{place}."
@@ -333,37 +332,3 @@ class Tuner(abc.ABC):
             setattr(self, "_" + name, value)
         for child in self._children:
             child._adopt(parsed, generators=generators)
-
-
-def _like(present: Any, value: Any, name: str) -> Any:
-    """Return a value of a state in the type and shape of the present one."""
-    try:
-        array = np.asarray(value, dtype=np.asarray(present).dtype)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} of the state is not numeric: {error}") from error
-    # The context has the length of the last one; all else keeps its shape.
-    if name == "context" and array.ndim == 1:
-        present = np.empty(array.shape)
-    if array.shape != np.shape(present):
-        raise ValueError(f"{name} of the state has shape {array.shape}, expected {np.shape(present)}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} of the state is not finite")
-    return np.array(array) if isinstance(present, np.ndarray) else array.item()
-
-
-def _generator_text(rng: np.random.Generator) -> str:
-    # Text, because the integers of a generator have 128 bits, which neither arrays nor every reader of JSON can hold.
-    return json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())
-
-
-def _generator_state(rng: np.random.Generator, text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-        trial = type(rng.bit_generator)()
-        trial.state = found
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"the state holds no state of a {type(rng.bit_generator).__name__} generator ({error}): pass a generator of "
-            "the kind that was saved"
-        ) from error
-    return dict(found)
