@@ -27,8 +27,9 @@ class ChebCB(Tuner):
 
     where a bounds what a truncated series misses and r is the residual of the last bounded fit. Once fitted, η grows
     like t, so that exploration fades quickly. What is learned at one context serves all others; where cost is smooth
-    in c this beats the best fixed arm. Not for costs that jump with c: use `Binned`. Memory (m² + 2m + 3) numbers an
-    arm, m³ operations an observation.
+    in c this beats the best fixed arm. Not for costs that jump with c: use `Binned`. A disastrous cost is the unit of all
+    others and keeps exploration up for long: stop such solves early, or use `Ridge`. Memory (m² + 2m + 3) numbers an arm,
+    m³ operations an observation.
 
     Parameters
     ----------

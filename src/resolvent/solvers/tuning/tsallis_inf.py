@@ -133,4 +133,6 @@ class TsallisINF(Tuner):
         kept = min(1.0, clock / max(self._clock, 1.0))
         self._losses *= kept
         self._shift *= kept
+        self._scale_sum *= kept
+        self._scale_weight *= kept
         super()._cap(counts, clock)
