@@ -8,7 +8,7 @@ from numpy.polynomial import chebyshev
 from scipy.optimize import lsq_linear
 
 from resolvent.solvers.tuning import ChebCB
-from resolvent.solvers.tuning.bounded_least_squares import bounded_least_squares
+from resolvent.solvers.tuning.chebcb_kernels import bounded_least_squares
 
 from .learners import UNIT
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from resolvent.solvers.tuning import TsallisINF
-from resolvent.solvers.tuning.tsallis_kernels import draw, tsallis_probabilities
+from resolvent.solvers.tuning.tsallis_kernels import tsallis_probabilities
+from resolvent.solvers.tuning.tuner import drawn
 
 
 @pytest.mark.parametrize("d", [2, 20, 33])
@@ -51,9 +52,20 @@ def test_the_root_is_that_of_a_bracketing_method(gaps, scale):
 
 def test_arms_are_drawn_in_proportion():
     p = np.array([0.2, 0.0, 0.5, 0.3])
-    drawn = [draw(p, u) for u in (0.0, 0.19, 0.21, 0.69, 0.71, 1.0 - 1e-16)]
-    assert drawn == [0, 0, 2, 2, 3, 3]
-    assert draw(np.array([0.4, 0.6 - 1e-13]), 1.0 - 1e-16) in (0, 1), "rounding must not lead outside"
+    rng = np.random.default_rng(0)
+    counts = np.bincount([drawn(p, rng) for _ in range(20_000)], minlength=4)
+    np.testing.assert_allclose(counts / 20_000, p, atol=0.015)
+    assert counts[1] == 0
+
+
+@pytest.mark.parametrize(("u", "arm"), [(0.0, 0), (0.19, 0), (0.21, 2), (0.69, 2), (0.71, 3), (1.0 - 1e-16, 3)])
+def test_the_arm_is_where_the_uniform_number_falls(u, arm):
+    class Fixed:
+        def random(self):
+            return u
+
+    assert drawn(np.array([0.2, 0.0, 0.5, 0.3]), Fixed()) == arm
+    assert drawn(np.array([0.2, 0.0, 0.5, 0.3 - 1e-13]), Fixed()) == arm
 
 
 def test_estimates_are_unbiased():

@@ -14,7 +14,7 @@ import numpy as np
 from ...operators import Array
 from ..preconditioners.recipe import is_number, is_whole
 from .context_range import ContextRange
-from .tuner import FORGOTTEN, Decision, Tuner
+from .tuner import FORGOTTEN, Decision, Tuner, drawn
 
 
 class ChebCB(Tuner):
@@ -27,9 +27,9 @@ class ChebCB(Tuner):
 
     where a bounds what a truncated series misses and r is the residual of the last bounded fit. Once fitted, η grows
     like t, so that exploration fades quickly. What is learned at one context serves all others; where cost is smooth
-    in c this beats the best fixed arm. Not for costs that jump with c: use `Binned`. A disastrous cost is the unit of all
-    others and keeps exploration up for long: stop such solves early, or use `Ridge`. Memory (m² + 2m + 3) numbers an arm,
-    m³ operations an observation.
+    in c this beats the best fixed arm. Not for costs that jump with c: use `Binned`. A disastrous cost is the unit of
+    all others and keeps exploration up for long: stop such solves early, or use `Ridge`. Memory (m² + 2m + 3) numbers
+    an arm, m³ operations an observation.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class ChebCB(Tuner):
         return self._largest * (2.0 + 4.0 * spread * (1.0 + math.log(self.features)))
 
     def _suggest(self, z: Array) -> Decision:
-        from .chebcb_kernels import inverse_gap_choice
+        from .chebcb_kernels import inverse_gap_probabilities
 
         d, m, t = self.arms, self.features, self._clock + 1.0
         if self._largest == 0.0:
@@ -134,7 +134,8 @@ class ChebCB(Tuner):
             missed = (math.pi + 2.0 / math.pi * math.log(2 * m + 1)) * spread / (2.0 * (m + 1))
             regret = self._errors - self._residual + 2.0 * missed * missed * t
             eta = 2.0 * t * math.sqrt(d * t / max(regret, 1e-12 * t))
-        arm = inverse_gap_choice(predicted, eta, self.rng.random(), self._p)
+        inverse_gap_probabilities(predicted, eta, self._p)
+        arm = drawn(self._p, self.rng)
         reason = "least prediction" if arm == predicted.argmin() else "explore"
         return Decision(arm, float(self._p[arm]), reason)
 

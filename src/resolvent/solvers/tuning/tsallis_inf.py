@@ -13,7 +13,7 @@ import numpy as np
 
 from ...operators import Array
 from ..preconditioners.recipe import is_number
-from .tuner import Decision, Tuner
+from .tuner import Decision, Tuner, drawn
 
 # From the published program: the correction is applied once both t and t p_j have reached this.
 TRUSTED = 16.0
@@ -99,14 +99,15 @@ class TsallisINF(Tuner):
         return self._p.copy()
 
     def _suggest(self, z: Array) -> Decision:
-        from .tsallis_kernels import tsallis_choice
+        from .tsallis_kernels import choice_probabilities
 
         # The mean cost is 1 before any, and where all costs were the least possible.
         scale = self._scale_sum / self._scale_weight if self._scale_sum > 0.0 else 1.0
         eta = (4.0 if self.reduced_variance else 2.0) / math.sqrt(self._clock + 1.0)
-        arm, self.newton_steps, self.excess = tsallis_choice(
-            self._losses, self._shift, scale, eta, self.rng.random(), self._scratch, self._p
+        self.newton_steps, self.excess = choice_probabilities(
+            self._losses, self._shift, scale, eta, self._scratch, self._p
         )
+        arm = drawn(self._p, self.rng)
         return Decision(arm, float(self._p[arm]), "drawn")
 
     def _observe(self, arm: int, cost: float, z: Array, own: bool) -> None:

@@ -1,4 +1,4 @@
-"""Compiled choice of Tsallis-INF: the probabilities by Newton's method, and the arm drawn from them."""
+"""Compiled probabilities of Tsallis-INF, by Newton's method."""
 
 from __future__ import annotations
 
@@ -40,29 +40,12 @@ def tsallis_probabilities(scaled: Any, p: Any) -> tuple[int, float]:
 
 
 @njit(cache=True, nogil=True)
-def draw(p: Any, uniform: float) -> int:
-    """Return an arm drawn from probabilities p, given a number uniform in [0, 1)."""
-    total = 0.0
-    for i in range(p.size):
-        total += p[i]
-    left = uniform * total
-    for i in range(p.size):
-        left -= p[i]
-        if left < 0.0:
-            return i
-    return int(p.argmax())
-
-
-@njit(cache=True, nogil=True)
-def tsallis_choice(
-    losses: Any, shift: Any, scale: float, eta: float, uniform: float, scaled: Any, p: Any
-) -> tuple[int, int, float]:
-    """Write the probabilities for ℓ = losses/scale + shift into p; return the arm, Newton steps and Σ p − 1."""
+def choice_probabilities(losses: Any, shift: Any, scale: float, eta: float, scaled: Any, p: Any) -> tuple[int, float]:
+    """Write the probabilities for ℓ = losses/scale + shift into p, by way of `scaled`; return what the root returns."""
     least = math.inf
     for i in range(p.size):
         scaled[i] = losses[i] / scale + shift[i]
         least = min(least, scaled[i])
     for i in range(p.size):
         scaled[i] = 0.5 * eta * (scaled[i] - least)
-    steps, excess = tsallis_probabilities(scaled, p)
-    return draw(p, uniform), steps, excess
+    return tsallis_probabilities(scaled, p)

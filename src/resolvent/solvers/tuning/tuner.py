@@ -332,3 +332,10 @@ class Tuner(abc.ABC):
             setattr(self, "_" + name, value)
         for child in self._children:
             child._adopt(parsed, generators=generators)
+
+
+def drawn(p: Array, rng: np.random.Generator) -> int:
+    """Return an arm drawn from probabilities p, (arms,) array, whose sum may be off by rounding."""
+    cumulative = p.cumsum()
+    # To the right of equal sums, so that an arm of probability zero is never drawn.
+    return int(min(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"), p.size - 1))
