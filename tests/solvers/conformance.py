@@ -28,6 +28,7 @@ from resolvent.solvers import (
     MINRESQLP,
     QMR,
     RMINRES,
+    SOR,
     SSOR,
     TFQMR,
     BiCG,
@@ -38,8 +39,10 @@ from resolvent.solvers import (
     Direct,
     FastPoisson,
     FlexibleCG,
+    GaussSouthwell,
     GeometricMultigrid,
     Jacobi,
+    Richardson,
 )
 from resolvent.solvers.preconditioners import IC, ILU0, AdditiveSchwarz, BlockJacobi, Chebyshev, Deflation
 
@@ -81,15 +84,35 @@ SOLVERS = {
     "BlockCG": BlockCG(),
     "Direct": Direct(),
 }
+STATIONARY = {
+    "SOR": SOR(),
+    "SOR(1.5)": SOR(1.5),
+    "SOR(backward)": SOR(1.2, sweep="backward"),
+    "SOR(symmetric)": SOR(1.3, sweep="symmetric"),
+    "SOR(red_black)": SOR(1.4, ordering="red_black"),
+    "SOR(multicolour)": SOR(0.8, sweep="symmetric", ordering="multicolour"),
+    "SOR(blocks)": SOR(blocks=5),
+    "SOR(red_black blocks)": SOR(1.1, sweep="backward", ordering="red_black", blocks=8),
+    "GaussSouthwell": GaussSouthwell(),
+    "GaussSouthwell(blocks)": GaussSouthwell(1.2, blocks=6),
+    "Richardson": Richardson(omega=0.2),
+}
+SOLVERS |= STATIONARY
 HAS_PETSC = importlib.util.find_spec("petsc4py") is not None
 if HAS_PETSC:
     SOLVERS |= {f"Direct({backend})": Direct(backend=backend) for backend in ("mumps", "cholmod", "umfpack")}
-ITERATIVE = {name: solver for name, solver in SOLVERS.items() if not isinstance(solver, Direct)}
+ITERATIVE = {name: s for name, s in SOLVERS.items() if name not in STATIONARY and not isinstance(s, Direct)}
+"""Methods that converge for every solvable system, and take a preconditioner."""
 
 RECIPES = {
     "Jacobi": Jacobi(),
     "SSOR": SSOR(),
     "SSOR(1.7)": SSOR(omega=1.7),
+    "SSOR multicolour": SSOR(1.2, ordering="multicolour"),
+    "SSOR blocks": SSOR(1.4, blocks=5),
+    "SOR": SOR(1.3),
+    "SOR backward": SOR(0.9, sweep="backward", ordering="multicolour"),
+    "SOR blocks": SOR(1.2, blocks=5, ordering="multicolour"),
     "ILU": ILU(),
     "AMG": AMG(),
     "AMG W": AMG(cycle="W", sweeps=2),
@@ -148,6 +171,9 @@ NOT_SELF_ADJOINT = {
     "AMG reduction",
     "AMG reduction W",
     "GeometricMultigrid F",
+    "SOR",
+    "SOR backward",
+    "SOR blocks",
 }
 """Recipes whose M is not self-adjoint even where A is: CG and MINRES refuse it."""
 

@@ -8,7 +8,7 @@ import pytest
 from resolvent.operators import Dense
 from resolvent.solvers import Status
 
-from .conformance import ITERATIVE, SOLVERS
+from .conformance import ITERATIVE, SOLVERS, STATIONARY
 
 KINDS = ("general", "symmetric", "definite", "semi-definite", "indefinite", "skew", "sparse", "nilpotent")
 
@@ -51,6 +51,9 @@ def test_random_systems(kind, seed):
         M = Dense((Q * np.geomspace(0.1, 10.0, n)) @ Q.T)
     rtol = 10.0 ** rng.integers(-14, -2)
     for name, solver in (SOLVERS if M is None else ITERATIVE).items():
+        # Zeros on the diagonal, or graphs of more than two colours, are refused.
+        if name in STATIONARY and (kind in ("skew", "sparse", "nilpotent") or "red_black" in name):
+            continue
         for maxiter in (None, 5):
             result = dataclasses.replace(solver, rtol=rtol, maxiter=maxiter).solve(A, B, X0, M)
             check(name, A, B, result)

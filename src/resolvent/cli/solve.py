@@ -17,10 +17,10 @@ EXAMPLE = "Example: resolvent solve A.mtx b.npy --rtol 1e-10 --out x.npy --plot 
 SOLVERS = (
     *("direct", "fastpoisson", "cg", "flexiblecg", "blockcg", "deflatedcg", "minres", "minresqlp", "rminres"),
     *("gmres", "fgmres", "lgmres", "gcrot", "gcrodr", "blockgcrodr", "idr", "bicgstab", "bicg", "cgs", "qmr", "tfqmr"),
-    *("cocg", "cocr", "lsqr", "lsmr", "multigridcg", "multigrid"),
+    *("cocg", "cocr", "lsqr", "lsmr", "multigridcg", "multigrid", "richardson", "sor", "gausssouthwell"),
 )
 PRECONDITIONERS = (
-    *("jacobi", "blockjacobi", "linejacobi", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),
+    *("jacobi", "blockjacobi", "linejacobi", "sor", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),
     *("fastpoisson", "geometricmultigrid", "shiftedlaplacian", "factorised"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the registry."""

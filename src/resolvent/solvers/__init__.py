@@ -56,6 +56,7 @@ from .recycling.gcrodr import GCRODR
 from .recycling.gcrot import GCROT
 from .recycling.rminres import RMINRES
 from .recycling.space import RecycleSpace
+from .relaxation import SOR, GaussSouthwell, Richardson
 from .result import Column, ConvergenceError, Counts, Result, Timing
 from .sequences import (
     Chained,
@@ -94,6 +95,7 @@ __all__ = [
     "MINRESQLP",
     "QMR",
     "RMINRES",
+    "SOR",
     "SSOR",
     "TFQMR",
     "AdditiveSchwarz",
@@ -115,6 +117,7 @@ __all__ = [
     "FastPoisson",
     "Fixed",
     "FlexibleCG",
+    "GaussSouthwell",
     "GeometricMultigrid",
     "Guess",
     "Jacobi",
@@ -131,6 +134,7 @@ __all__ = [
     "RecycleSpace",
     "Refresh",
     "Result",
+    "Richardson",
     "Scaled",
     "Sequence",
     "ShiftedLaplacian",

@@ -6,9 +6,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from ...operators import Array, LinearOperator, Props
 from .entries import host_entries
+from .ordering import block_layout, checked_blocks
 from .recipe import Recipe, is_whole, options_equal, options_text
 
 
@@ -60,10 +62,7 @@ class BlockJacobi(Recipe):
         if not is_whole(self.size, 1):
             raise ValueError(f"size must be a whole number ≥ 1, got {self.size!r}")
         if self.blocks is not None:
-            blocks = tuple(np.asarray(block) for block in self.blocks)
-            if not blocks or any(block.ndim != 1 or (block.size and block.dtype.kind not in "iu") for block in blocks):
-                raise ValueError("blocks must be a sequence of one-dimensional arrays of whole numbers")
-            object.__setattr__(self, "blocks", tuple(block.astype(np.int64) for block in blocks if block.size))
+            object.__setattr__(self, "blocks", checked_blocks(tuple(self.blocks)))
 
     def __eq__(self, other: object) -> bool:
         return options_equal(self, other)
@@ -82,43 +81,51 @@ class BlockJacobi(Recipe):
         """Return what M will claim: what A claims."""
         return A.props & (Props.SYMMETRIC | Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE)
 
-    def _layout(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return where blocks start in the list of their unknowns, and the list."""
-        if self.blocks is None:
-            starts = np.append(np.arange(0, n, int(self.size)), n)
-            return starts.astype(np.int64), np.arange(n, dtype=np.int64)
-        blocks = self.blocks
-        index = np.concatenate(blocks)
-        if len(index) != n or not np.array_equal(np.sort(index), np.arange(n)):
-            raise ValueError(f"blocks must hold each of the {n} unknowns exactly once, got {len(index)} numbers")
-        return np.cumsum([0, *(len(block) for block in blocks)]).astype(np.int64), index
+
+def inverse_blocks(
+    matrix: sp.csr_array, starts: np.ndarray, index: np.ndarray, *, self_adjoint: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the inverses of the diagonal blocks of the unknowns ``index[starts[s] : starts[s + 1]]``.
+
+    Returns
+    -------
+    offsets : (s + 1,) int array
+    entries : array
+        The inverse of block s by rows is ``entries[offsets[s] : offsets[s + 1]]``.
+
+    Raises
+    ------
+    ValueError
+        If a block is singular.
+    """
+    from .block_kernels import gather_blocks, invert_blocks, symmetrise_blocks
+
+    offsets = np.concatenate(([0], np.cumsum(np.diff(starts) ** 2)))
+    entries = np.empty(offsets[-1], dtype=matrix.dtype)
+    gather_blocks(starts, index, offsets, matrix.indptr, matrix.indices, matrix.data, entries)
+    singular = int(invert_blocks(starts, offsets, entries))
+    if singular >= 0:
+        unknowns = index[starts[singular] : starts[singular + 1]]
+        raise ValueError(
+            f"the block of the unknowns {unknowns[0]} … {unknowns[-1]} is singular: choose other blocks, or use ILU"
+        )
+    if self_adjoint:
+        symmetrise_blocks(starts, offsets, entries)
+    return offsets, entries
 
 
 class BlockDiagonal(LinearOperator):
     """The block-Jacobi preconditioner of one matrix, applied by compiled loops without any allocation."""
 
     def __init__(self, A: LinearOperator, recipe: BlockJacobi) -> None:
-        from .block_kernels import gather_blocks, invert_blocks, symmetrise_blocks
-
         if A.shape[0] != A.shape[1]:
             raise ValueError(f"BlockJacobi needs a square matrix, got {A.shape[0]} x {A.shape[1]}")
         super().__init__(A.shape, A.dtype, props=recipe.claims(A), grid=A.grid)
         matrix = host_entries(A, "BlockJacobi")
-        self._starts, self._index = recipe._layout(A.shape[0])
-        sizes = np.diff(self._starts)
-        self._offsets = np.concatenate(([0], np.cumsum(sizes**2)))
-        self._entries = np.empty(self._offsets[-1], dtype=A.dtype)
-        gather_blocks(
-            self._starts, self._index, self._offsets, matrix.indptr, matrix.indices, matrix.data, self._entries
+        self._starts, self._index = block_layout(recipe.size if recipe.blocks is None else recipe.blocks, A.shape[0])
+        self._offsets, self._entries = inverse_blocks(
+            matrix, self._starts, self._index, self_adjoint=Props.SELF_ADJOINT in A.props
         )
-        singular = int(invert_blocks(self._starts, self._offsets, self._entries))
-        if singular >= 0:
-            unknowns = self._index[self._starts[singular] : self._starts[singular + 1]]
-            raise ValueError(
-                f"the block of the unknowns {unknowns[0]} … {unknowns[-1]} is singular: choose other blocks, or use ILU"
-            )
-        if Props.SELF_ADJOINT in A.props:
-            symmetrise_blocks(self._starts, self._offsets, self._entries)
 
     def _matmat(self, X: Array) -> Array:
         out = np.empty_like(X)

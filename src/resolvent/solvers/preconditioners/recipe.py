@@ -63,8 +63,8 @@ def is_whole(value: Any, least: int) -> bool:
     return not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) >= least
 
 
-def options_equal(recipe: Recipe, other: object) -> bool:
-    """Whether two recipes are of one class with equal options, arrays compared entry by entry.
+def options_equal(recipe: Any, other: Any) -> bool:
+    """Whether two recipes, or solvers, are of one class with equal options, arrays compared entry by entry.
 
     For recipes with arrays among their options, whose ``==`` by `dataclasses` would fail.
     """
@@ -74,7 +74,7 @@ def options_equal(recipe: Recipe, other: object) -> bool:
     return all(_equal(getattr(recipe, name), getattr(other, name)) for name in names)
 
 
-def options_text(recipe: Recipe) -> str:
+def options_text(recipe: Any) -> str:
     """Return the recipe as it would be written, arrays by their shapes."""
     shown = [
         f"{field.name}={_text(getattr(recipe, field.name))}"

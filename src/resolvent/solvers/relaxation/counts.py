@@ -8,6 +8,7 @@ import numpy as np
 
 from ...operators import Array, as_operator
 from ..preconditioners.entries import host_diagonal, host_entries
+from ..preconditioners.ssor import sweep_code
 
 
 def sweep_counts(
@@ -61,8 +62,7 @@ def sweep_counts(
     array([[818,  42,  17],
            [118,  57,  54]])
     """
-    from .csr_kernels import count_sweeps
-    from .sweeps import sweep_code
+    from .iteration_kernels import count_sweeps
 
     operator = as_operator(A)
     if operator.shape[0] != operator.shape[1]:
