@@ -117,6 +117,8 @@ RECIPES = {
     "AMG": AMG(),
     "AMG W": AMG(cycle="W", sweeps=2),
     "AMG aggregation": AMG("smoothed_aggregation"),
+    "AMG one-sided": AMG("smoothed_aggregation", smoother=SOR(1.1)),
+    "AMG coloured": AMG(smoother=SOR(sweep="backward", ordering="multicolour")),
     "AMG root node": AMG("root_node"),
     "AMG reduction": AMG("air"),
     "AMG reduction W": AMG("air", strength=0.2, cycle="W", sweeps=2),

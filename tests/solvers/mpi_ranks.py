@@ -25,6 +25,7 @@ from resolvent.solvers import (
     Direct,
     FlexibleCG,
     Jacobi,
+    Richardson,
 )
 from resolvent.solvers._mpi import MPIVectors
 from resolvent.solvers.petsc import PETScAMG, PETScKSP, PETScPC, RecipePC, SolverKSP
@@ -83,6 +84,7 @@ for name, M in RECIPES.items():
     compare(f"FGMRES {name}", FGMRES(), WIND, Props.NONE, M)
     compare(f"BiCGStab {name}", BiCGStab(), WIND, Props.NONE, M)
 compare("MINRES indefinite", MINRES(), INDEFINITE, Props.SELF_ADJOINT)
+compare("Richardson", Richardson(), sp.csr_array(POISSON + 4.0 * sp.eye_array(N)), SPD, Jacobi())
 compare("CG complex", CG(), POISSON, SPD, Jacobi(), rhs=b + 1j * b[::-1])
 compare("CG columns", CG(), POISSON, SPD, Jacobi(), rhs=np.stack((b, b[::-1], 0.0 * b), axis=1))
 compare("GMRES columns", GMRES(), WIND, Props.NONE, rhs=np.stack((b, b[::-1]), axis=1))

@@ -23,6 +23,7 @@ from resolvent.solvers import (
     MINRESQLP,
     QMR,
     RMINRES,
+    SOR,
     SSOR,
     TFQMR,
     BiCG,
@@ -30,6 +31,8 @@ from resolvent.solvers import (
     BlockCG,
     DeflatedCG,
     FlexibleCG,
+    GaussSouthwell,
+    Richardson,
 )
 
 from .conformance import convection, poisson
@@ -67,6 +70,7 @@ STORAGE = {
     "MINRESQLP": (MINRESQLP(maxiter=60), 6, 7),
     "MINRESQLP(trancond=1)": (MINRESQLP(maxiter=60, trancond=1.0), 7, 8),
     "BlockCG": (BlockCG(maxiter=60), 5, 5),
+    "Richardson": (Richardson(maxiter=60, omega=0.2), 3, 3),
 }
 
 NONSYMMETRIC = ("BiCG", "GMRES", "GCRO", "QMR", "CGS", "IDR")
@@ -118,6 +122,21 @@ def test_storage_is_what_the_docstring_says(name, preconditioned, systems):
     promised = (with_M if preconditioned else plain) + 1  # and x
     assert growth < GROWTH.get(name, 0.25)
     assert whole <= promised + 1.25  # and one temporary where a residual is confirmed
+
+
+@pytest.mark.parametrize(
+    "solver, vectors",
+    [
+        (SOR(maxiter=60), 4),
+        (SOR(maxiter=60, sweep="symmetric", ordering="red_black"), 5),  # and b in the order of the sweeps
+        (SOR(maxiter=60, blocks=4), 4),
+        (GaussSouthwell(maxiter=60), 8),
+    ],
+)
+def test_sweeps_store_what_the_docstring_says(solver, vectors, systems):
+    A, _, b = systems["symmetric"]
+    whole, growth = traced(solver, A, None, b)
+    assert growth < 0.25 and whole <= vectors + 1 + 1.25
 
 
 def test_columns_allocate_nothing_either(systems):

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from resolvent.operators import SPD, Props, Sparse, StructureError, check_operator
-from resolvent.solvers import AMG, CG, GMRES, Refresh, Sequence, Status
+from resolvent.solvers import AMG, CG, GMRES, SOR, Refresh, Sequence, Status
 from resolvent.solvers.preconditioners import Deflation
 from resolvent.solvers.preconditioners.local_blocks import LocalBlocks
 
@@ -279,3 +279,49 @@ def test_recipes_know_whether_an_update_is_a_new_building():
     for recipe in (AMG(reuse="interpolation"), AMG(reuse="hierarchy")):
         assert not recipe.renews and not LocalBlocks(recipe).renews and not Deflation(4, recipe).renews
         assert recipe != AMG() and hash(recipe) != hash(AMG()) and "reuse=" in repr(recipe)
+
+
+def test_the_default_smoother_is_that_of_pyamg(rng):
+    """One level of smoothing, and the whole cycle, to rounding."""
+    from pyamg.relaxation.relaxation import gauss_seidel
+
+    for method in ("ruge_stuben", "smoothed_aggregation"):
+        M = AMG(method)(spd(diffusion(24)))
+        for level, (before, after) in zip(M.hierarchy.levels[:-1], M._smoothers, strict=True):
+            x, b = rng.standard_normal((2, level.A.shape[0]))
+            y, z = x.copy(), x.copy()
+            gauss_seidel(level.A, x, b, iterations=2, sweep="symmetric")
+            before.smooth(y, b, 2)
+            after.smooth(z, b, 2)
+            assert np.allclose(x, y, rtol=1e-10) and np.array_equal(y, z)
+
+
+def test_other_smoothers_cost_iterations_or_not(rng):
+    A, b = spd(diffusion(40)), rng.standard_normal(1600)
+    named = {
+        "default": None,
+        "symmetric": SOR(sweep="symmetric"),
+        "forward": SOR(),
+        "backward": SOR(sweep="backward"),
+        "coloured": SOR(ordering="multicolour"),
+        "blocks": SOR(blocks=4),
+    }
+    counts = {name: CG().solve(A, b, M=AMG(smoother=smoother)).iterations for name, smoother in named.items()}
+    assert counts["default"] == counts["symmetric"] <= counts["forward"] <= 2 * counts["default"]
+    assert max(counts.values()) <= 2 * counts["default"]
+
+
+def test_unknowns_with_a_zero_on_the_diagonal_are_left_alone():
+    A = sp.block_diag((poisson(8), sp.csr_array((1, 1))), format="csr")
+    b = np.append(np.ones(64), 0.0)
+    result = CG().solve(spd(sp.csr_array(A)), b, M=AMG())
+    assert result.converged and np.isfinite(result.x).all()
+
+
+def test_smoothers_that_do_not_fit_are_refused():
+    with pytest.raises(TypeError, match=r"smoother must be SOR\(…\) or None, got 'jacobi'"):
+        AMG(smoother="jacobi")
+    with pytest.raises(ValueError, match="takes a size here"):
+        AMG(smoother=SOR(blocks=[[0, 1], [2]]))
+    with pytest.raises(ValueError, match="leave smoother out"):
+        AMG("air", smoother=SOR())

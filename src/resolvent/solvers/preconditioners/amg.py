@@ -17,11 +17,11 @@ METHODS = ("ruge_stuben", "smoothed_aggregation", "root_node", "air")
 class AMG(Recipe):
     """One multigrid cycle from a zero guess, over a hierarchy that pyamg builds from the entries of A.
 
-    The smoother is symmetric Gauss–Seidel before and after the coarse correction, and restriction is the adjoint of
-    interpolation, so that M is self-adjoint and positive definite where A is, and CG may use it. Iteration counts
-    hardly grow with the problem size for elliptic equations of second order. Reduction ("air") is the exception: its
-    restriction eliminates unknowns approximately, it smooths by Jacobi over the eliminated ones twice and the others
-    once, after the coarse correction only, and CG refuses it.
+    The smoother is symmetric Gauss–Seidel, or another `SOR`, before and after the coarse correction, and restriction is
+    the adjoint of interpolation, so that M is self-adjoint and positive definite where A is, and CG may use it.
+    Iteration counts hardly grow with the problem size for elliptic equations of second order. Reduction ("air") is the
+    exception: its restriction eliminates unknowns approximately, it smooths by Jacobi over the eliminated ones twice
+    and the others once, after the coarse correction only, and CG refuses it.
 
     Storage: operator complexity (printed) times the entries of A, plus interpolation; twice that once the adjoint of
     an M that is not self-adjoint was used. Each application costs about 6 × operator complexity products with A for a
@@ -53,6 +53,9 @@ class AMG(Recipe):
         What `update` keeps: nothing, which builds anew; interpolation and restriction, so that only the coarse matrices
         are formed again, at the price of more iterations the more A differs from the one that was coarsened; or the
         whole of M.
+    smoother : SOR, optional
+        Sweeps before the coarse correction; after it they go the other way round. Symmetric Gauss–Seidel by default,
+        ``SOR(sweep="symmetric")``; ``SOR(sweep="forward")`` is half the work, and colours do without waiting.
 
     Raises
     ------
@@ -86,6 +89,7 @@ class AMG(Recipe):
     sweeps: int = 1
     near_null_space: Any = None
     reuse: Reuse = "nothing"
+    smoother: Any = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -106,6 +110,8 @@ class AMG(Recipe):
                 f"got method={self.method!r}"
             )
         check_reuse(self.reuse)
+        if self.smoother is not None:
+            check_smoother(self.smoother, self.method)
 
     # Two recipes with other near-null spaces build other preconditioners: whoever compares must see that.
     def __eq__(self, other: object) -> bool:
@@ -141,3 +147,15 @@ class AMG(Recipe):
             return Props.NONE
         kept = Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE
         return A.props & (kept if A.dtype.kind == "c" else kept | Props.SYMMETRIC)
+
+
+def check_smoother(smoother: Any, method: str) -> None:
+    """Raise TypeError or ValueError for what cannot smooth the levels of this method."""
+    from ..relaxation.sor import SOR
+
+    if not isinstance(smoother, SOR):
+        raise TypeError(f"smoother must be SOR(…) or None, got {smoother!r}")
+    if isinstance(smoother.blocks, tuple):
+        raise ValueError("smoother=SOR(blocks=…) takes a size here: given sets of unknowns fit the first level only")
+    if method == "air":
+        raise ValueError("method='air' relaxes eliminated and other unknowns apart: leave smoother out")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from ...operators import Array, LinearOperator, Props, StructureError
+from ...operators import Array, LinearOperator, Props, Sparse, StructureError
 from ...operators.detect import entries_equal
 from .amg_hierarchy import Hierarchy, Level, coarsened
 from .entries import host_entries
@@ -56,7 +56,8 @@ class Cycle(LinearOperator):
             self.hierarchy = coarsened(matrix, recipe, symmetric=symmetric)
         self.levels = len(self.hierarchy.levels)
         self.operator_complexity = self.hierarchy.operator_complexity()
-        self._adjoint: Hierarchy | None = None
+        self._smoothers = self._prepared(self.hierarchy)
+        self._adjoint: tuple[Hierarchy, list[Any]] | None = None
 
     def _matmat(self, X: Array) -> Array:
         out = np.empty_like(X)
@@ -64,7 +65,7 @@ class Cycle(LinearOperator):
         return out
 
     def _matmat_into(self, X: Array, out: Array) -> None:
-        self._run(self.hierarchy, X, out, flipped=False)
+        self._run(self.hierarchy, self._smoothers, X, out, flipped=False)
 
     def _rmatmat(self, X: Array) -> Array:
         out = np.empty_like(X)
@@ -72,46 +73,68 @@ class Cycle(LinearOperator):
             self._matmat_into(X, out)
         else:
             if self._adjoint is None:  # made when first asked for: it doubles the storage
-                self._adjoint = self.hierarchy.adjoint()
-            self._run(self._adjoint, X, out, flipped=True)
+                hierarchy = self.hierarchy.adjoint()
+                self._adjoint = hierarchy, self._prepared(hierarchy)
+            self._run(*self._adjoint, X, out, flipped=True)
         return out
 
-    def _run(self, hierarchy: Hierarchy, X: Array, out: Array, *, flipped: bool) -> None:
+    def _prepared(self, hierarchy: Hierarchy) -> list[Any]:
+        """Return, for each level but the last, the sweeps before the coarse correction and those after."""
+        from ..relaxation.sor import SOR
+        from ..relaxation.sweeps import Relaxation
+
+        method = self.recipe.smoother or SOR(sweep="symmetric")
+        smoothers: list[Any] = []
+        for level in hierarchy.levels[:-1]:
+            if level.coarse is not None:
+                smoothers.append(None)
+                continue
+            matrix = Sparse(sp.csr_array(level.A), props=Props.SELF_ADJOINT if hierarchy.symmetric else Props.NONE)
+            options = (method.omega, method.sweep, method.ordering, method.blocks, "AMG")
+            before = Relaxation(matrix, *options, skip_zeros=True)
+            smoothers.append((before, before.reversed()))
+        return smoothers
+
+    def _run(self, hierarchy: Hierarchy, smoothers: list[Any], X: Array, out: Array, *, flipped: bool) -> None:
         split = X.dtype.kind == "c" and self.dtype.kind != "c"
         for source, target in ((X.real, out.real), (X.imag, out.imag)) if split else ((X, out),):
             for c in range(X.shape[1]):
                 b = np.ascontiguousarray(source[:, c], dtype=self._dtype_within)
                 x = np.zeros_like(b)
-                self._cycle(hierarchy, 0, x, b, flipped)
+                self._cycle(hierarchy, smoothers, 0, x, b, flipped)
                 target[:, c] = x
 
-    def _cycle(self, hierarchy: Hierarchy, depth: int, x: np.ndarray, b: np.ndarray, flipped: bool) -> None:
+    def _cycle(
+        self, hierarchy: Hierarchy, smoothers: list[Any], depth: int, x: np.ndarray, b: np.ndarray, flipped: bool
+    ) -> None:
         """Improve x on one level."""
         if depth == self.levels - 1:
             x[:] = hierarchy.solve_coarsest(b)
             return
         level = hierarchy.levels[depth]
         reduces = level.coarse is not None
-        if not reduces or flipped:
-            self._smooth(level, x, b, flipped)
+        if not reduces:
+            smoothers[depth][0].smooth(x, b, int(self.recipe.sweeps))
+        elif flipped:
+            self._relax_split(level, x, b, flipped)
         r = level.A @ x
         np.subtract(b, r, out=r)
         coarse_b = level.R @ r
         coarse_x = np.zeros_like(coarse_b)
         for _ in range(2 if self.recipe.cycle == "W" and depth < self.levels - 2 else 1):
-            self._cycle(hierarchy, depth + 1, coarse_x, coarse_b, flipped)
+            self._cycle(hierarchy, smoothers, depth + 1, coarse_x, coarse_b, flipped)
         x += level.P @ coarse_x
-        if not reduces or not flipped:
-            self._smooth(level, x, b, flipped)
+        if not reduces:
+            smoothers[depth][1].smooth(x, b, int(self.recipe.sweeps))
+        elif not flipped:
+            self._relax_split(level, x, b, flipped)
 
-    def _smooth(self, level: Level, x: np.ndarray, b: np.ndarray, flipped: bool) -> None:
-        """Symmetric Gauss–Seidel, its own adjoint for Aᴴ; or Jacobi on F and C, whose adjoint goes over C and F."""
-        from pyamg.relaxation.relaxation import cf_jacobi, fc_jacobi, gauss_seidel
+    def _relax_split(self, level: Level, x: np.ndarray, b: np.ndarray, flipped: bool) -> None:
+        """Jacobi on F and C, whose adjoint goes over C and F."""
+        from pyamg.relaxation.relaxation import cf_jacobi, fc_jacobi
 
         sweeps = int(self.recipe.sweeps)
-        if level.coarse is None:
-            gauss_seidel(level.A, x, b, iterations=sweeps, sweep="symmetric")
-            return
+        assert level.coarse is not None
         C, F = np.flatnonzero(level.coarse), np.flatnonzero(~level.coarse)
         (cf_jacobi if flipped else fc_jacobi)(level.A, x, b, C, F, iterations=sweeps, f_iterations=F_SWEEPS)
 

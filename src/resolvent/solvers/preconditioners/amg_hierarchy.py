@@ -124,6 +124,8 @@ def coarsened(matrix: sp.csr_array, recipe: AMG, *, symmetric: bool) -> Hierarch
         except (ValueError, np.linalg.LinAlgError) as error:
             raise ValueError(f"pyamg could not build {recipe!r}: {error}. If the options are right: {HINT}") from error
     splits = recipe.method == "air"
+    for one in (*found, last):
+        one.A.sum_duplicates()  # in the order in which sweeps go through a row
     levels = [Level(one.A, one.P, one.R, np.array(one.splitting, dtype=bool) if splits else None) for one in found]
     return Hierarchy((*levels, Level(last.A)), symmetric=symmetric)
 
@@ -154,7 +156,9 @@ def _unpickled(levels: tuple[Level, ...], symmetric: bool) -> Hierarchy:
 
 def _like(matrix: Any, other: Any) -> Any:
     """Return a matrix in the format of another: rows, or blocks of one size."""
-    return matrix.tobsr(blocksize=other.blocksize) if other.format == "bsr" else matrix.tocsr()
+    converted = matrix.tobsr(blocksize=other.blocksize) if other.format == "bsr" else matrix.tocsr()
+    converted.sum_duplicates()
+    return converted
 
 
 def _adjoint(matrix: Any) -> Any:

@@ -8,8 +8,10 @@ import scipy.sparse as sp
 from ...operators import LinearOperator, Props, Sparse
 
 
-def host_diagonal(A: LinearOperator, method: str) -> np.ndarray:
+def host_diagonal(A: LinearOperator, method: str, *, zeros: bool = False) -> np.ndarray:
     """Return the diagonal of A as a numpy array, none of it zero, infinite or not-a-number, real where A = Aᴴ.
+
+    With `zeros`, zeros are let pass.
 
     Raises
     ------
@@ -19,7 +21,7 @@ def host_diagonal(A: LinearOperator, method: str) -> np.ndarray:
     diagonal: np.ndarray = A.to_sparse().diagonal() if A._holds_torch() else A.diagonal()
     if Props.SELF_ADJOINT in A.props and diagonal.dtype.kind == "c":
         diagonal = diagonal.real.astype(diagonal.dtype)  # assembly may leave rounding in the imaginary part
-    bad = np.flatnonzero(~np.isfinite(diagonal) | (diagonal == 0))
+    bad = np.flatnonzero(~np.isfinite(diagonal) | ((diagonal == 0) & (not zeros)))
     if len(bad):
         raise ValueError(
             f"{method} divides by the diagonal, but entry {bad[0]} of {A!r} is {diagonal[bad[0]]}"

@@ -58,8 +58,10 @@ class Splitting:
         return dataclasses.replace(self, matrix=matrix, inverse=inverse, entries=entries)
 
 
-def split(A: LinearOperator, ordering: Ordering, blocks: Any, method: str) -> Splitting:
+def split(A: LinearOperator, ordering: Ordering, blocks: Any, method: str, *, skip_zeros: bool = False) -> Splitting:
     """Return the splitting of A for an ordering, by unknowns or by blocks as `checked_blocks` returns them.
+
+    With `skip_zeros` unknowns with a zero on the diagonal are left as they are, instead of refused.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def split(A: LinearOperator, ordering: Ordering, blocks: Any, method: str) -> Sp
     """
     if A.shape[0] != A.shape[1]:
         raise ValueError(f"{method} needs a square matrix, got {A.shape[0]} x {A.shape[1]}")
-    diagonal = host_diagonal(A, method) if blocks is None else None
+    diagonal = host_diagonal(A, method, zeros=skip_zeros) if blocks is None else None
     matrix = host_entries(A, method)
     arrangement = arrange(matrix, ordering, blocks)
     permutation, starts = arrangement.permutation, arrangement.starts
@@ -78,7 +80,9 @@ def split(A: LinearOperator, ordering: Ordering, blocks: Any, method: str) -> Sp
         matrix.sort_indices()
     if starts is None:
         assert diagonal is not None
-        inverse = 1.0 / (diagonal if permutation is None else diagonal[permutation])
+        inverse = np.zeros_like(diagonal)
+        np.divide(1.0, diagonal, out=inverse, where=diagonal != 0)
+        inverse = inverse if permutation is None else inverse[permutation]
         return Splitting(matrix, permutation, arrangement.colours, inverse)
     offsets, entries = inverse_blocks(matrix, starts, np.arange(A.shape[0]), self_adjoint=Props.SELF_ADJOINT in A.props)
     return Splitting(matrix, permutation, arrangement.colours, None, starts, offsets, entries)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...operators import Array, as_operator
 from ..preconditioners.entries import host_diagonal, host_entries
+from ..preconditioners.recipe import is_whole
 from ..preconditioners.ssor import sweep_code
 
 
@@ -62,8 +63,10 @@ def sweep_counts(
     array([[818,  42,  17],
            [118,  57,  54]])
     """
-    from .iteration_kernels import count_sweeps
+    from .sweep_kernels import count_sweeps
 
+    if not is_whole(maxiter, 0):
+        raise ValueError(f"maxiter must be a whole number ≥ 0, got {maxiter!r}")
     operator = as_operator(A)
     if operator.shape[0] != operator.shape[1]:
         raise ValueError(f"sweeps need a square matrix, got {operator.shape[0]} x {operator.shape[1]}")

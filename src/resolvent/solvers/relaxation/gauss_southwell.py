@@ -18,6 +18,7 @@ from ..solver import Solver
 from ..status import Status
 from .storage import Columns
 from .stretches import STRETCH, WORK, Idle
+from .sweeps import entries_finite
 
 
 @final
@@ -34,8 +35,9 @@ class GaussSouthwell(Solver):
     in few places. With a residual that is spread evenly it takes somewhat fewer relaxations than Gauss–Seidel, each of
     which costs several times as much. Do not use it for those.
 
-    Storage: 3 vectors, one number for each node of a tree over the blocks, the inverses of the blocks, and A by
-    columns unless it is self-adjoint and real. Columns of b are solved one after the other.
+    Storage: 2 vectors, four to six numbers for each block, the inverses of the blocks, and A by columns unless it is
+    self-adjoint and real; for given sets of unknowns 2 vectors more, and A renumbered. Columns of b are solved one
+    after the other.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ class GaussSouthwell(Solver):
             raise StructureError(f"GaussSouthwell relaxes on the host, but {A!r} is on torch storage: use Richardson")
 
     def _setup(self, A: LinearOperator) -> tuple[Columns, np.ndarray | None] | str:
-        if not np.isfinite(A.to_sparse().data).all():
+        if not entries_finite(A):
             return "A holds NaN or infinity"  # a status, as for every solver
         parts = split(A, "natural", self.blocks, "GaussSouthwell")
         matrix, n = parts.matrix, A.shape[0]
@@ -120,11 +122,13 @@ class GaussSouthwell(Solver):
             monitor.retire(np.ones(1, dtype=bool), Status.NONFINITE, x, state)
             return
         A, permutation = state
-        order: Any = slice(None) if permutation is None else permutation
+        now, left = x.reshape(-1), r.reshape(-1)
+        if permutation is not None:
+            now, left = np.empty_like(now), np.empty_like(left)
         blocks = len(A.starts) - 1
         tree = np.empty(2 * 2 ** max(blocks - 1, 0).bit_length())
         touched, stamps = np.empty((2, blocks), dtype=np.int64)
-        work = np.empty(int(np.diff(A.starts).max(initial=1)), dtype=x.dtype)
+        scratch = (tree, touched, stamps, np.empty(int(np.diff(A.starts).max(initial=1)), dtype=x.dtype))
         norms, length = np.empty(STRETCH), 1
         most = max(1, min(STRETCH, WORK // max(len(A.data), 1)))
         kernel: Any = relax_greedily
@@ -132,21 +136,14 @@ class GaussSouthwell(Solver):
         while monitor.running:
             length = 1 if monitor.watched else min(2 * length, most)
             limits = float(monitor.floor[0]), float(monitor.limit[0])
-            now, left = x[order, 0].copy(), r[order, 0].copy()
-            rounds, done = kernel(
-                A,
-                now,
-                left,
-                norms[: min(length, monitor.maxiter - monitor.iteration)],
-                *limits,
-                tree,
-                touched,
-                stamps,
-                work,
-            )
-            x[order, 0], r[order, 0] = now, left
+            if permutation is not None:
+                now[...], left[...] = x[permutation, 0], r[permutation, 0]
+            looked_at = norms[: min(length, monitor.maxiter - monitor.iteration)]
+            rounds, done = kernel(A, now, left, looked_at, *limits, *scratch)
+            if permutation is not None:
+                x[permutation, 0], r[permutation, 0] = now, left
             relaxations += done
             monitor.record(norms[: rounds - 1, None])
             monitor.step(norms[rounds - 1 : rounds].copy(), x, r)
             idle.see(norms[:rounds], monitor, x)
-        monitor.extra["relaxations"] = monitor.extra.get("relaxations", 0) + relaxations
+        monitor.extra["relaxations"] = relaxations

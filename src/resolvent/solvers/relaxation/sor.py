@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar, final
 
-import numpy as np
-
 from ...operators import Array, LinearOperator, Props, StructureError, as_operator
 from ..monitor import Monitor
 from ..preconditioners.ordering import Ordering, check_ordering, checked_blocks
@@ -14,7 +12,7 @@ from ..preconditioners.recipe import Recipe, options_equal, options_text
 from ..preconditioners.ssor import Sweep, Sweeps, check_omega, claims_of_sweep, sweep_code
 from ..solver import Solver
 from .stretches import run_in_stretches
-from .sweeps import Relaxation
+from .sweeps import Relaxation, entries_finite
 
 
 @final
@@ -37,8 +35,8 @@ class SOR(Solver, Recipe):
 
     As a smoother, ``SOR().smoother(A).smooth(x, b, sweeps=2)``, in place.
 
-    A `Stencil` is not assembled, unless for `multicolour` or blocks. Storage: 4 vectors and the diagonal; with another
-    ordering or blocks also A, renumbered, and the inverses of the blocks.
+    A `Stencil` is not assembled, unless for `multicolour` or blocks. Storage: 4 vectors and the diagonal, and the
+    inverses of the blocks; in another order than that of A 5 vectors, and A once more, renumbered.
 
     Columns are solved one after the other.
 
@@ -131,7 +129,7 @@ class SOR(Solver, Recipe):
             raise StructureError(f"SOR sweeps on the host, but {A!r} is on torch storage: use Richardson with Jacobi")
 
     def _setup(self, A: LinearOperator) -> Relaxation | str:
-        if not np.isfinite(A.to_sparse().data).all():
+        if not entries_finite(A):
             return "A holds NaN or infinity"  # a status, as for every solver
         return Relaxation(A, self.omega, self.sweep, self.ordering, self.blocks)
 

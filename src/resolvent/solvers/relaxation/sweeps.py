@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -14,6 +15,8 @@ from ..preconditioners.splitting import split
 from ..preconditioners.ssor import Sweep, sweep_code
 from ..preconditioners.workspace import Workspace
 from .storage import Blocks, Checkerboard, Points, Rows
+
+SYMMETRIC = sweep_code("symmetric")
 
 CHUNK = (16, 1024)
 """Least and most points of a stencil that are summed at once: long enough for loops over them, short enough for the
@@ -37,7 +40,15 @@ class Relaxation:
     """
 
     def __init__(
-        self, A: LinearOperator, omega: float, sweep: Sweep, ordering: Ordering, blocks: Any, method: str = "SOR"
+        self,
+        A: LinearOperator,
+        omega: float,
+        sweep: Sweep,
+        ordering: Ordering,
+        blocks: Any,
+        method: str = "SOR",
+        *,
+        skip_zeros: bool = False,
     ) -> None:
         self.shape, self.dtype = A.shape, A.dtype
         self.permutation: np.ndarray | None = None
@@ -45,11 +56,13 @@ class Relaxation:
         self._code = sweep_code(sweep)
         self._work = Workspace()
         self._scratch: tuple[tuple[str, int], ...] = ()
+        if not entries_finite(A):
+            raise ValueError(f"{method} needs finite entries, but {A!r} holds NaN or infinity: check how it was made")
         if isinstance(A, Stencil) and blocks is None and _matrix_free(A, ordering):
             self._storage: NamedTuple = self._stencil(A, omega, ordering, method)
             self.nnz = A.shape[0] * len(self._storage.starts)
             return
-        parts = split(A, ordering, blocks, method)
+        parts = split(A, ordering, blocks, method, skip_zeros=skip_zeros)
         self.permutation, self.colours, self.nnz = parts.permutation, parts.colours, parts.matrix.nnz
         rows = (parts.matrix.indptr, parts.matrix.indices, parts.matrix.data)
         real = parts.matrix.data.real.dtype.type(omega)
@@ -58,6 +71,14 @@ class Relaxation:
         else:
             self._storage = Blocks(*rows, parts.starts, parts.offsets, parts.entries, real, None)
             self._scratch = (("work", parts.widest),)
+
+    def reversed(self) -> Relaxation:
+        """Return the sweeps the other way round, which are the adjoint ones where A is self-adjoint."""
+        if self._code == SYMMETRIC:
+            return self
+        other = copy.copy(self)
+        other._code, other._work = 1 - self._code, Workspace()
+        return other
 
     def smooth(self, x: Array, b: Array, sweeps: int = 1) -> None:
         """Improve x in place by so many sweeps for A x = b.
@@ -80,7 +101,7 @@ class Relaxation:
             raise ValueError(f"x and b must both have shape ({n},) or ({n}, k), got {x.shape} and {b.shape}")
         if not np.can_cast(np.result_type(self.dtype, b.dtype), x.dtype, "same_kind"):
             raise TypeError(f"x has dtype {x.dtype}, but the sweeps give {np.result_type(self.dtype, b.dtype)}")
-        from .iteration_kernels import smooth
+        from .sweep_kernels import smooth
 
         kernel: Any = smooth
         storage = self._with_scratch(x.dtype)
@@ -96,8 +117,8 @@ class Relaxation:
     def iterate(
         self, b: np.ndarray, x: np.ndarray, y: np.ndarray, norms: np.ndarray, floor: float, limit: float
     ) -> int:
-        """Run `iteration_kernels.iterate` on flat arrays in the order of the sweeps."""
-        from .iteration_kernels import iterate
+        """Run `sweep_kernels.iterate` on flat arrays in the order of the sweeps."""
+        from .sweep_kernels import iterate
 
         kernel: Any = iterate
         return int(kernel(self._with_scratch(x.dtype), self._code, b, x, y, norms, floor, limit))
@@ -120,8 +141,6 @@ class Relaxation:
 
     def _stencil(self, A: Stencil, omega: float, ordering: Ordering, method: str) -> Points | Checkerboard:
         grid = A.coefficients.shape[1:]
-        if not np.isfinite(A.coefficients).all():
-            raise ValueError(f"{method} needs finite entries, but {A!r} holds NaN or infinity: check how it was made")
         inverse = 1.0 / host_diagonal(A, method)
         starts, shifts = flat_terms(A.offsets, grid, mirrored=A.mirrored)
         terms = (starts, shifts, A.coefficients.reshape(-1), inverse, inverse.real.dtype.type(omega))
@@ -133,6 +152,12 @@ class Relaxation:
         before, after = (-chunk < shifts) & (shifts < 0), (shifts > 0) & (shifts < chunk)
         self._scratch = (("old", chunk), ("new", chunk))
         return Points(*terms, shifts[before], starts[before], shifts[after], starts[after], None, None)
+
+
+def entries_finite(A: LinearOperator) -> bool:
+    """Whether all entries of A are numbers; a stencil is not assembled for that."""
+    entries = A.coefficients if isinstance(A, Stencil) else A.to_sparse().data
+    return bool(np.isfinite(entries).all())
 
 
 def _matrix_free(A: Stencil, ordering: Ordering) -> bool:
