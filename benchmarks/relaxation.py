@@ -374,7 +374,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="1,000 systems, one repeat, nx = 25")
     parser.add_argument("--systems", type=int, help="T, 5,000")
     parser.add_argument("--repeats", type=int, help="sequences of SOR systems, and seeds on the heat equation; 40")
-    parser.add_argument("--sizes", type=int, nargs="+", help="nx of the heat equation; 25 50 100, 200 takes an hour")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help="nx of the heat equation; 25 50 100; 200 takes longer than all of these"
+    )
     parser.add_argument("--tables", type=Path, help="folder that keeps the tables of costs between runs")
     parser.add_argument("--results", type=Path, help="folder to write to; benchmarks/results")
     options = parser.parse_args(arguments)
