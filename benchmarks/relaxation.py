@@ -103,17 +103,16 @@ TUNED = ("Tsallis-INF", "ε-greedy", "Tsallis-INF, bins", "ChebCB", "ridge")
 def learners(low: float, high: float, bins: int) -> dict[str, Make]:
     """Return what makes each learner from a seed, for contexts of a range. Iterations are at least one."""
     box: dict[str, Any] = {"low": low, "high": high}
-    floor: dict[str, Any] = {"floor": 1.0}
     return {
         "random": lambda seed: RandomArm(ARMS, rng=seed),
-        "Tsallis-INF": lambda seed: TsallisINF(ARMS, **floor, rng=seed),
-        "Tsallis-INF, reduced variance": lambda seed: TsallisINF(ARMS, reduced_variance=True, **floor, rng=seed),
+        "Tsallis-INF": lambda seed: TsallisINF(ARMS, floor=1.0, rng=seed),
+        "Tsallis-INF, reduced variance": lambda seed: TsallisINF(ARMS, reduced_variance=True, floor=1.0, rng=seed),
         "ε-greedy": lambda seed: EpsilonGreedy(ARMS, rng=seed),
         "lower confidence bound": lambda seed: LowerConfidenceBound(ARMS, rng=seed),
         "Tsallis-INF, bins": lambda seed: Binned(
-            TsallisINF(ARMS, reduced_variance=True, **floor, rng=seed), bins=bins, **box
+            TsallisINF(ARMS, reduced_variance=True, floor=1.0, rng=seed), bins=bins, **box
         ),
-        "ChebCB": lambda seed: ChebCB(ARMS, **floor, rng=seed, **box),
+        "ChebCB": lambda seed: ChebCB(ARMS, floor=1.0, rng=seed, **box),
         "ridge": lambda seed: Ridge(ARMS, degree=5, rng=seed, **box),
     }
 
@@ -253,9 +252,6 @@ def overhead(rounds: int) -> list[dict[str, Any]]:
         [[row["policy"], f"{row['suggest µs']:.1f}", f"{row['observe µs']:.1f}"] for row in rows],
     )
     return rows
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def report(title: str, rows: list[dict[str, Any]]) -> None:
