@@ -127,7 +127,8 @@ class EnsembleState:
         strengths = _strengths(entries)
         # Which axes are coarsened must not depend on what was prepared for before.
         if self._box != box or plan(*box, strengths) != self.hierarchy.levels:
-            self._box, self.hierarchy = box, self._hierarchy(box, strengths, grounded=False)
+            grounded = any(_grounded_inside(grid, arrays) for arrays in entries)
+            self._box, self.hierarchy = box, self._hierarchy(box, strengths, grounded=grounded)
         self._factors = np.array([_normalising(arrays[0]) for arrays in entries])
         addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
         claimed = all(Props.POSITIVE_DEFINITE in member.props for member in members)
@@ -260,6 +261,19 @@ def _entries_of(members: Sequence[LinearOperator]) -> list[Entries]:
     )
     nothing = np.full(math.prod(grid), np.nan)
     return [(grid, (nothing,) * 4, periodic) if entries is None else entries for entries in found]
+
+
+def _grounded_inside(grid: tuple[int, int, int], entries: tuple[Array, ...]) -> bool:
+    """Whether the row sum of the cell in the middle is more than rounding, where it touches no wall."""
+    if min(n for n in grid if n > 1) < 3 if max(grid) > 1 else True:
+        return False
+    centre, *couplings = entries
+    i, j, k = (n // 2 for n in grid)
+    at = (i * grid[1] + j) * grid[2] + k
+    steps = (1, grid[2], grid[1] * grid[2])
+    extents = grid[::-1]
+    faces = [c[at] + c[at - step] for c, step, n in zip(couplings, steps, extents, strict=True) if n > 1]
+    return bool(abs(centre[at] + sum(faces)) > WALL_ROUNDING * centre[at])
 
 
 def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:
