@@ -10,9 +10,10 @@ from .costs import WAYS, CostModel
 from .costs.ways import TOGETHER, ensemble_width
 from .structure import Structure
 
-RISK = 1.25
+RISK = 1.15
 """A method whose iterations depend on the coefficients must be estimated faster by this factor than one whose
-iterations do not: it was measured for coefficients of one law, and others take more."""
+iterations do not: it was measured for coefficients of one law, and others may take more. What fails is solved by what is
+surer (`rescue`), so that little is lost by a wrong guess."""
 
 DIRECT_UNKNOWNS = {1: math.inf, 2: 500_000, 3: 50_000}
 """Largest systems to factorise, by dimension: SuperLU then holds about 1.5 GB of factors (0.5 GB at 512²)."""
@@ -59,7 +60,7 @@ def candidates(structure: Structure) -> tuple[str, ...]:
         if structure.stable:
             names.append("cg+ic")
     elif structure.character == "nonsymmetric":
-        names += ["bicgstab+ilu0", "gmres+ilu0", "gmres+ilu"] if structure.stable else ["gmres+ilu"]
+        names += ["bicgstab+ilu0", "gmres+ilu0", "gmres+ilu", "gmres+amg"] if structure.stable else ["gmres+ilu"]
     if structure.unknowns <= DIRECT_UNKNOWNS[structure.dimension]:
         names.append("direct")
     return tuple(names)
