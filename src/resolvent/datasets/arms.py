@@ -96,9 +96,10 @@ def arms_of(names: Sequence[str], request: Request, seconds: Sequence[float] = (
     arms = [Arm(name, _method(name, names[0], request), costs[name]) for name in names]
     for variant in VARIANTS:
         base = variant.partition(":")[0]
+        if base not in names or named(variant)(request) == named(base)(request):
+            continue
         method = _method(variant, names[0], request)
-        same = base in names and named(variant)(request) == named(base)(request)
-        if base in names and not same and request.chunk % method.window == 0:
+        if request.chunk % method.window == 0:
             arms.append(Arm(variant, method, costs[base], base))
     return tuple(arms)
 

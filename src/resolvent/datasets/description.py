@@ -78,7 +78,9 @@ class Description:
         lines += _section("family options", self.config["family"])
         lines += _section("solver", self.provenance["decision"])
         for share in self.shares:
-            lines.append(f"  {share.arm:<20} {share.chunks} chunks, {1e3 * share.seconds:.3g} ms a sample: {share.told}")
+            lines.append(
+                f"  {share.arm:<20} {share.chunks} chunks, {1e3 * share.seconds:.3g} ms a sample: {share.told}"
+            )
         lines += _section("discretisation", describe_evidence(self.provenance["discretisation"]))
         for number, session in enumerate(self.provenance["sessions"], start=1):
             lines += _section(f"session {number}", session)
