@@ -12,8 +12,8 @@ from .structure import Structure
 
 RISK = 1.15
 """A method whose iterations depend on the coefficients must be estimated faster by this factor than one whose
-iterations do not: it was measured for coefficients of one law, and others may take more. What fails is solved by what is
-surer (`rescue`), so that little is lost by a wrong guess."""
+iterations do not: it was measured for coefficients of one law, and others may take more. What fails is solved by what
+is surer (`rescue`), so that little is lost by a wrong guess."""
 
 DIRECT_UNKNOWNS = {1: math.inf, 2: 500_000, 3: 50_000}
 """Largest systems to factorise, by dimension: SuperLU then holds about 1.5 GB of factors (0.5 GB at 512²)."""
@@ -56,9 +56,11 @@ def candidates(structure: Structure) -> tuple[str, ...]:
             names.append("fft")
         if structure.box:
             names.append("multigrid")
+        if structure.smooth:
+            names.append("cg+fft")
         names.append("cg+amg")
         if structure.stable:
-            names.append("cg+ic")
+            names += ["cg+ic", "cg+ssor"]
     elif structure.character == "nonsymmetric":
         names += ["bicgstab+ilu0", "gmres+ilu0", "gmres+ilu", "gmres+amg"] if structure.stable else ["gmres+ilu"]
     if structure.unknowns <= DIRECT_UNKNOWNS[structure.dimension]:
