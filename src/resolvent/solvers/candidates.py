@@ -19,8 +19,8 @@ DIRECT_UNKNOWNS = {1: math.inf, 2: 500_000, 3: 50_000}
 """Largest systems to factorise, by dimension: SuperLU then holds about 1.5 GB of factors (0.5 GB at 512²)."""
 
 TRUST = 60
-"""Iterations after which multigrid gives way to what is surer. It takes 10 to 30 where it is right; white noise of
-contrast 10⁶ and anisotropy whose direction changes take hundreds."""
+"""Iterations after which multigrid, or fast transforms as a preconditioner, gives way to what is surer. Both take 10 to
+30 where they are right; white noise of contrast 10⁶ and anisotropy whose direction changes take hundreds."""
 
 DIGITS = 8.0
 """Digits that the model was measured for."""
