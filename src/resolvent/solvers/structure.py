@@ -31,8 +31,8 @@ _THIN = 3
 
 
 _STEP = 4.0
-"""Ratio of neighbouring coefficients up to which a field counts as smooth: conjugate gradients with fast transforms take
-up to 22 iterations at jumps of that size."""
+"""Ratio of neighbouring coefficients up to which a field counts as smooth: conjugate gradients with fast transforms
+take up to 22 iterations at jumps of that size."""
 
 _SMOOTH_UNKNOWNS = 100_000
 """Beyond, multigrid is faster in any case, and looking takes time."""
