@@ -15,6 +15,7 @@ from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
+from .thermal import Thermal
 
 __all__ = [
     "ConvectionDiffusion2D",
@@ -22,6 +23,7 @@ __all__ = [
     "Darcy3D",
     "Heat2D",
     "Helmholtz2D",
+    "Thermal",
     "available",
     "family_class",
     "get",
@@ -34,6 +36,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     ConvectionDiffusion2D,
     Helmholtz2D,
     Heat2D,
+    Thermal,
 )
 
 
