@@ -18,7 +18,7 @@ from .random_fields import FloatArray
 IntArray = npt.NDArray[np.int64]
 
 _DROPPED = 1e-14
-"""Part of the largest entry below which one of an element matrix is rounding: the legs of a right angle do not couple."""
+"""Part of the largest entry below which another one is rounding: the legs of a right angle do not couple."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

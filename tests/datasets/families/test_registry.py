@@ -30,7 +30,15 @@ def test_names_and_seeds_are_unique():
 
 @pytest.mark.parametrize(
     "name,family_id",
-    [("darcy2d", 1), ("darcy3d", 2), ("convdiff2d", 3), ("helmholtz2d", 4), ("heat2d", 5), ("thermal", 12)],
+    [
+        ("darcy2d", 1),
+        ("darcy3d", 2),
+        ("convdiff2d", 3),
+        ("helmholtz2d", 4),
+        ("heat2d", 5),
+        ("poisson_chebyshev", 11),
+        ("thermal", 12),
+    ],
 )
 def test_seeds_do_not_change(name, family_id):
     assert families.family_class(name).family_id == family_id

@@ -15,6 +15,7 @@ from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
+from .poisson_chebyshev import PoissonChebyshev
 from .thermal import Thermal
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Darcy3D",
     "Heat2D",
     "Helmholtz2D",
+    "PoissonChebyshev",
     "Thermal",
     "available",
     "family_class",
@@ -36,6 +38,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     ConvectionDiffusion2D,
     Helmholtz2D,
     Heat2D,
+    PoissonChebyshev,
     Thermal,
 )
 
