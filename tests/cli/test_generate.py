@@ -46,6 +46,31 @@ def test_the_help_names_all_strategies():
     assert tuple(STRATEGIES) == command.STRATEGIES
 
 
+def test_a_tuned_set_says_which_method_made_what_and_can_be_replayed(run, refused, tmp_path):
+    out, again = tmp_path / "d.h5", tmp_path / "again.h5"
+    result = generate(run, out, "--solver", "tuned", n=12)
+    assert result.exit_code == 0, result.output
+    with datasets.open(out) as dataset:
+        shares, digest = dataset.shares, dataset.content_sha256
+    assert len(shares) >= 2 and sum(share.chunks for share in shares) == 6
+    described = run("describe", out).stdout
+    for share in shares:
+        row = re.compile(rf"{re.escape(share.arm)} +{share.chunks} +{share.samples} +[0-9.]+ m?s +\S")
+        assert row.search(result.stdout) and row.search(described)
+    assert "tuned (each chunk by what earlier chunks took" in result.stdout
+    assert digest in generate(run, again, "--replay", out, "--workers", 2, n=12).stdout
+    target = (*("generate", "darcy", "-r", 8, "--chunk", 2), "--out", tmp_path / "no.h5", "--replay")
+    refused(2, "decides 6 chunks of 2, enough for 12 samples|without replay", *target, out, "-n", 13)
+    refused(2, "another configuration and cannot be replayed|seed: 0 there, 4 requested", *target, out, "--seed", 4)
+    refused(2, "nothing to replay", *target, tmp_path / "none.h5")
+    refused(2, "--replay takes the methods|leave --solver out", *target, out, "--solver", "direct")
+
+
+def test_explain_lists_the_arms(run):
+    text = " ".join(run("generate", "darcy", "--resolution", 64, "--explain", "--solver", "tuned").stdout.split())
+    assert "method tuned" in text and "arms multigrid, cg+fft" in text and "multigrid:half" in text
+
+
 def test_options_reach_the_dataset(run, tmp_path):
     out = tmp_path / "deep" / "d.h5"
     options = ["--grid", "vertex", "--preset", "skr", "--option", "source=grf", "--seed", 5, "--rtol", 1e-6]

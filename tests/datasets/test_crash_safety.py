@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny_family import TinyChain, TinyDiffusion, TinyLU
 
-from resolvent.datasets import Dataset, OutputLockedError, StorageError, WorkerLostError, generate, pipeline
+from resolvent.datasets import Dataset, OutputLockedError, StorageError, WorkerLostError, generate, run
 from resolvent.datasets.shards import ShardWriter
 from resolvent.datasets.workspace import Workspace
 
@@ -340,7 +340,7 @@ def test_a_full_disk_is_a_clear_error_and_the_run_resumes_with_space(small_disk,
 
     The run is refused at once when the disk is too small at its start; here it fills up later.
     """
-    monkeypatch.setattr(pipeline, "refuse_full_disk", lambda *arguments: None)
+    monkeypatch.setattr(run, "refuse_full_disk", lambda *arguments: None)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(512 * 1024))
     options = {"out": small_disk / "set.h5", "solver": TinyLU(), "chunk": 8}

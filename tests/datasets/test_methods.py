@@ -7,9 +7,10 @@ from tiny_family import TinyDiffusion, TinyLU
 
 from resolvent import solvers
 from resolvent.datasets import FieldSpec, LinearFamily, OneByOne, System, families, generate, reproduce, verify
+from resolvent.datasets.decision import decide
 from resolvent.datasets.diffusion import cell_transmissibilities
-from resolvent.datasets.judgement import same_matrix
-from resolvent.datasets.methods import SAFETY, STRATEGIES, Request, Rescued, Together, decide
+from resolvent.datasets.judgement import Judgement, same_matrix
+from resolvent.datasets.methods import SAFETY, STRATEGIES, Request, Rescued, Together
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Stencil
 
@@ -182,7 +183,7 @@ def test_the_decision_for_a_set_is_kept_when_the_rule_changes(tmp_path, darcy, m
     out = tmp_path / "set.h5"
     first = generate(darcy, 4, out=out, chunk=4)
     assert first.provenance["decision"]["chosen"] == "multigrid"
-    monkeypatch.setattr("resolvent.datasets.methods._rule", lambda *found: ("direct", "another rule", ()))
+    monkeypatch.setattr("resolvent.datasets.decision.judge", lambda *found: Judgement("direct", "another rule"))
     grown = generate(darcy, 8, out=out, chunk=4)
     assert grown.provenance["decision"] == first.provenance["decision"]
     assert grown.certificates["iterations"].min() >= 5, "none was factorised"

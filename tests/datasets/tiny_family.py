@@ -134,6 +134,32 @@ class TinyEnsemble(Method):
         return solve
 
 
+CLOCK = [0.0]
+"""Seconds that `TinyTimed` pretends to have taken; tests read the time from here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyTimed(Method):
+    """A factorisation that takes a given time a system, with rounding that tells which method it was.
+
+    `fault` is how it fails: with the status MAXITER, or with an exception of this name.
+    """
+
+    seconds: float
+    fault: str = ""
+
+    def start(self) -> SolveSystems:
+        def solve(systems: Sequence[System]) -> list[Any]:
+            CLOCK[0] += self.seconds * len(systems)
+            if self.fault == "ValueError":
+                raise ValueError("a pivot vanishes")
+            factor = 1.01 if self.fault else 1.0 + 1e-13 * self.seconds
+            status = self.fault or "CONVERGED"
+            return [outcome(spla.splu(A.to_sparse().tocsc()).solve(b) * factor, 3, status) for A, b in systems]
+
+        return solve
+
+
 @dataclasses.dataclass(frozen=True)
 class TinyFailing(Method):
     """Wrong from a given call on."""

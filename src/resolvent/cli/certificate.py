@@ -38,6 +38,25 @@ def print_certificate(description: Description, *, file: bool = True) -> None:
     write_pairs(rows)
 
 
+def print_shares(description: Description) -> None:
+    """Print which method made how many chunks of a tuned set, what it took and why it was taken; nothing for others."""
+    if not description.shares:
+        return
+    from rich import box
+    from rich.table import Table
+
+    from ..solvers.candidates import duration
+    from .console import write_table
+
+    table = Table("method", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("chunks", "samples", "solving a sample"):
+        table.add_column(name, justify="right")
+    table.add_column("why", overflow="fold")
+    for share in description.shares:
+        table.add_row(share.arm, str(share.chunks), str(share.samples), duration(share.seconds), share.told)
+    write_table(table)
+
+
 def cost_split(cost: dict[str, float]) -> str:
     """Return the stages of the work with their shares, and the sum over all workers."""
     wall = cost["wall"] or 1.0

@@ -22,7 +22,7 @@ def describe(
 ) -> None:
     """Say what a dataset holds, where it comes from, how accurate it is and what it cost."""
     from .. import datasets
-    from .certificate import print_certificate
+    from .certificate import print_certificate, print_shares
     from .console import counted, write, write_pairs
 
     found = datasets.describe(file)
@@ -37,6 +37,7 @@ def describe(
     _print_fields(found)
     write("certificate")
     print_certificate(found)
+    print_shares(found)
     sessions = found.provenance["sessions"]
     write("provenance" if len(sessions) == 1 else f"provenance ({len(sessions)} sessions, the last one)")
     write_pairs(_provenance(sessions[-1], found))

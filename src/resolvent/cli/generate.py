@@ -22,6 +22,9 @@ STRATEGIES = (
 )
 """Names for the help, which is to appear without importing them; a test compares them with the library's."""
 
+PER_CHUNK = "tuned"
+"""The solver that is decided for each chunk."""
+
 _FAMILY, _CERTIFICATE, _RUN = "Family options", "Solution and certificate", "Run"
 
 
@@ -74,7 +77,8 @@ def generate(
         typer.Option(
             "--solver",
             "-s",
-            help=f"auto, {', '.join(STRATEGIES)}; auto decides alike on every machine, see --explain.",
+            help=f"auto, {PER_CHUNK}, {', '.join(STRATEGIES)}. auto decides alike on every machine, see --explain; "
+            f"{PER_CHUNK} decides for each chunk by what earlier ones took.",
             rich_help_panel=_CERTIFICATE,
         ),
     ] = "auto",
@@ -95,11 +99,26 @@ def generate(
         ),
     ] = "raise",
     workers: Annotated[
-        int, typer.Option("--workers", "-w", help="Processes; never changes a result.", rich_help_panel=_RUN)
+        int,
+        typer.Option(
+            "--workers",
+            "-w",
+            help=f"Processes; never changes a result, except which method makes a chunk with --solver {PER_CHUNK}.",
+            rich_help_panel=_RUN,
+        ),
     ] = 1,
     chunk: Annotated[
         int, typer.Option(help="Samples in a unit of work: what an interruption can lose.", rich_help_panel=_RUN)
     ] = 64,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST",
+            help=f"Take the decisions of a set made with --solver {PER_CHUNK}: a finished file, or the parts folder or "
+            "manifest of an unfinished one. Same options, same checksum.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option(
@@ -117,12 +136,17 @@ def generate(
     """Generate a dataset of certified solutions; the same command resumes an interrupted run.
 
     Every sample is solved until its relative residual, measured in double precision on the problem assembled anew from
-    the stored inputs, is at most --rtol; float32 rounds the solution afterwards. Sample i is the same whatever --n,
-    --workers and interruptions; a finished file grows when the command is repeated with a larger --n. Work in progress
-    lies in OUT.parts.
+    the stored inputs, is at most --rtol; float32 rounds the solution afterwards. Sample i is the same problem whatever
+    --n, --workers and interruptions; a finished file grows when the command is repeated with a larger --n. Work in
+    progress lies in OUT.parts.
+
+    On one machine with the same versions, checksums are the same for every run of the same options, and for every
+    --replay. With --solver tuned they are not: the problems are the same and all solutions are within --rtol, but
+    which method makes a chunk, and so the last digits, depends on measured times. Its decisions are stored before each
+    chunk starts, and an interrupted or extended set keeps them.
     """
     from .. import datasets
-    from .certificate import print_certificate
+    from .certificate import print_certificate, print_shares
     from .compilation import compilation_announced
     from .console import counted, note, write
     from .progress import duration, rate, samples_shown
@@ -137,6 +161,8 @@ def generate(
         )
     if not 0.0 < rtol < 1.0:
         raise InputError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}", "correct --rtol")
+    if replay is not None and solver not in ("auto", PER_CHUNK):
+        raise InputError("--replay takes the methods of the set that it repeats", "leave --solver out")
     made = _family(family, resolution, grid, preset, option or [])
     if explain:
         _explain(made, solver, rtol, seed, chunk)
@@ -170,6 +196,7 @@ def generate(
             on_failure=on_failure,
             overwrite=overwrite,
             progress=follow,
+            replay=replay,
         )
         dataset.close()
         seconds = time.perf_counter() - begun
@@ -183,7 +210,9 @@ def generate(
     else:
         there = f"all {n} samples" if n > 1 else "the only sample"
         write(f"{path}: {there} of {made.name} {'were' if n > 1 else 'was'} there already")
-    print_certificate(datasets.describe(path))
+    description = datasets.describe(path)
+    print_certificate(description)
+    print_shares(description)
 
 
 def _explain(family: Any, solver: str, rtol: float, seed: int, chunk: int) -> None:
@@ -191,14 +220,18 @@ def _explain(family: Any, solver: str, rtol: float, seed: int, chunk: int) -> No
     from .console import write_pairs
 
     decision = datasets.explain(family, solver=solver, rtol=rtol, seed=seed, chunk=chunk)
-    rows = {"family": repr(family), "method": decision.chosen, "why": decision.why, "in full": repr(decision.method)}
+    rows = {"family": repr(family), "method": decision.chosen, "why": decision.why}
+    if decision.arms:
+        rows |= {"arms": ", ".join(arm.name for arm in decision.arms), "safe arm": repr(decision.method)}
+    else:
+        rows["in full"] = repr(decision.method)
     write_pairs(rows, indent=0)
 
 
 def _strategies() -> list[str]:
-    from ..datasets.methods import STRATEGIES
+    from ..datasets.methods import STRATEGIES, VARIANTS
 
-    return ["auto", *STRATEGIES]
+    return ["auto", PER_CHUNK, *STRATEGIES, *VARIANTS]
 
 
 def _family(name: str, resolution: int | None, grid: str | None, preset: str | None, pairs: list[str]) -> Any:

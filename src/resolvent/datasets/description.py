@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .chunk_decision import Share
 from .discretisation import describe_evidence
 from .file_format import STAGES
 from .reader import Dataset
@@ -34,6 +35,8 @@ class Description:
         Samples within tolerance.
     cost : dict of str to float
         Seconds by stage, summed over workers, and ``wall``, the sum of the workers' wall times.
+    shares : tuple of Share
+        What each method did for a tuned set; empty for others.
     config, provenance : dict
         As stored.
     """
@@ -50,6 +53,7 @@ class Description:
     statuses: dict[str, int]
     certified: int
     cost: dict[str, float]
+    shares: tuple[Share, ...]
     config: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -73,6 +77,10 @@ class Description:
         lines += _section("configuration", {k: v for k, v in self.config.items() if k != "family"})
         lines += _section("family options", self.config["family"])
         lines += _section("solver", self.provenance["decision"])
+        for share in self.shares:
+            lines.append(
+                f"  {share.arm:<20} {share.chunks} chunks, {1e3 * share.seconds:.3g} ms a sample: {share.told}"
+            )
         lines += _section("discretisation", describe_evidence(self.provenance["discretisation"]))
         for number, session in enumerate(self.provenance["sessions"], start=1):
             lines += _section(f"session {number}", session)
@@ -111,6 +119,7 @@ def describe(path: str | Path) -> Description:
             cost={
                 stage: float(chunks[f"seconds_{stage}"].sum()) for stage in (*STAGES[:2], "sort", *STAGES[2:], "wall")
             },
+            shares=dataset.shares,
             config=dataset.config,
             provenance=provenance,
         )

@@ -68,6 +68,10 @@ class CertificationError(DatasetError):
         )
 
 
+class ReplayError(DatasetError, ValueError):
+    """A tuned set cannot be repeated as asked: it is of another configuration, too short, or was not tuned."""
+
+
 class DiscretisationError(DatasetError):
     """A family assembles matrices that contradict its equation; the message names the failed checks."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .decision import Decision, decide
 from .family import Family
-from .methods import Decision, Method, decide
+from .methods import Method
 from .pipeline import as_linear_family
 from .settings import check_count, check_tolerance
 

@@ -36,7 +36,9 @@ dataset                        shape           content
 ``statistics/<name>/<what>``   ()              mean, std, min, max, count, samples, skipped over the train split
 ``chunks/<name>``              (chunks,)       one entry a unit of work: index range, seconds by stage, worker, digest
 ``provenance``                 () string       JSON: family card, solver choice, evidence about the discretisation, and
-                                               versions, machine, command and date of every session
+                                               versions, machine, command and date of every session; of a tuned set
+                                               also ``tuning``: ``arms`` (name to method) and ``decisions`` (a list of
+                                               [chunk, arm, reason])
 ``content_sha256``             () S64          SHA-256 of the set's content, hexadecimal
 =============================  ==============  ======================================================================
 
@@ -48,7 +50,8 @@ bytes of the sample in C order. The digest of a sample is the SHA-256 of its ind
 column digests in alphabetical order of their paths. The content digest of the set is the SHA-256 of the line
 ``resolvent content 1`` and of the digests of its samples in order of their index. Times, host and date enter none of
 them: on one machine with one set of versions, a repeated, resumed or extended run has the same content digest,
-whatever the number of workers.
+whatever the number of workers. With ``solver="tuned"`` times decide which method makes a chunk, so that holds for a
+replay of its decisions only, see `generate`.
 
 **Not compressed.** Double-precision fields of lognormal coefficients and their solutions shrink by a fifth only, at a
 thirtieth of the writing speed. ``h5repack -f SHUF -f GZIP=1`` compresses a finished file, which stays readable here;

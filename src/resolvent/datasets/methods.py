@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .family import LinearFamily, System
-from .judgement import judge, same_matrix
-from .sample_arrays import FirstSample, first_sample
+from .family import System
+from .judgement import same_matrix
 
 if TYPE_CHECKING:
-    from ..solvers.candidates import Estimate
     from ..solvers.prepared import Prepared
     from ..solvers.result import Result
     from ..solvers.solver import Solver
@@ -193,30 +191,35 @@ class Request:
         return SAFETY * self.rtol
 
 
-def _multigrid(request: Request) -> Method:
-    from ..solvers import MultigridCG
-    from ..solvers.candidates import DIRECT_UNKNOWNS, TRUST
-    from ..solvers.costs import ensemble_width
+def _multigrid(scale: float = 1.0) -> Callable[[Request], Method]:
+    def make(request: Request) -> Method:
+        from ..solvers import MultigridCG
+        from ..solvers.candidates import DIRECT_UNKNOWNS, TRUST
+        from ..solvers.costs import ensemble_width
 
-    fits = request.unknowns <= DIRECT_UNKNOWNS[min(request.dimension, 3)]
-    surer = STRATEGIES["direct" if fits else "cg+amg"](request)
-    width = ensemble_width(request.unknowns, request.dimension, request.chunk)
-    together = Together(MultigridCG(rtol=request.aim, maxiter=TRUST), width)
-    return Rescued(together, surer)
+        fits = request.unknowns <= DIRECT_UNKNOWNS[min(request.dimension, 3)]
+        surer = STRATEGIES["direct" if fits else "cg+amg"](request)
+        members = max(int(scale * ensemble_width(request.unknowns, request.dimension, request.chunk)), 1)
+        return Rescued(Together(MultigridCG(rtol=request.aim, maxiter=TRUST), members), surer)
+
+    return make
 
 
-def _one_by_one(name: str) -> Callable[[Request], Method]:
+def _one_by_one(name: str, **changes: Any) -> Callable[[Request], Method]:
+    """Return what makes a way of the cost model; `changes` are options of its preconditioner."""
+
     def make(request: Request) -> Method:
         from ..solvers.costs import WAYS
 
         way = WAYS[name]
-        return OneByOne(way.solver(rtol=request.aim), way.M)
+        M = dataclasses.replace(way.M, **changes) if way.M is not None and changes else way.M
+        return OneByOne(way.solver(rtol=request.aim), M)
 
     return make
 
 
 STRATEGIES: dict[str, Callable[[Request], Method]] = {
-    "multigrid": _multigrid,
+    "multigrid": _multigrid(),
     "direct": _one_by_one("direct"),
     "fft": _one_by_one("fft"),
     "cg+amg": _one_by_one("cg+amg"),
@@ -230,73 +233,30 @@ STRATEGIES: dict[str, Callable[[Request], Method]] = {
 }
 """Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """What a requested solver came to, and why: recorded before the first chunk and never reconsidered.
-
-    Attributes
-    ----------
-    requested : str
-        ``auto``, a strategy name, or the printed form of a solver.
-    chosen : str
-        A strategy name or the same printed form.
-    why : str
-    method : Method
-    estimates : tuple of Estimate
-        What the strategies that came into question were estimated to take for a sample, the chosen one first; empty
-        where nothing was to be decided.
-    """
-
-    requested: str
-    chosen: str
-    why: str
-    method: Method
-    estimates: tuple[Estimate, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"{self.chosen}: {self.why}", f"method      {self.method!r}"]
-        lines += [f"{'estimate' if not i else '':<11} {estimate}" for i, estimate in enumerate(self.estimates)]
-        return "\n".join(lines)
+VARIANTS: dict[str, Callable[[Request], Method]] = {
+    "multigrid:half": _multigrid(0.5),
+    "multigrid:double": _multigrid(2.0),
+    "cg+amg:reuse": _one_by_one("cg+amg", reuse="interpolation"),
+    "cg+amg:aggregation": _one_by_one("cg+amg", method="smoothed_aggregation", reuse="interpolation"),
+    "cg+ic:fill": _one_by_one("cg+ic", drop_tol=1e-2),
+    "gmres+ilu:coarse": _one_by_one("gmres+ilu", drop_tol=1e-2),
+}
+"""The named ways with other parameters, as ``<name>:<what differs>``: half or twice as many systems together;
+interpolation kept from sample to sample, by classical coarsening or by aggregation; factors with more, or less, fill.
+``tuned`` tries those of the way that is best, and they may be asked for like the others."""
 
 
-def decide(solver: str | Method | Solver, rtol: float, family: LinearFamily, seed: int, chunk: int = 64) -> Decision:
-    """Resolve a requested solver for a family.
-
-    ``auto`` decides by the structure of the first two systems and by the cost model stored with the package: nothing is
-    timed, and no calibration of a user enters, so that every run and every machine decides alike. The number of samples
-    does not enter either, since a set may grow.
+def named(name: str) -> Callable[[Request], Method]:
+    """Return what makes the method of a name: a strategy or a variant.
 
     Raises
     ------
-    ValueError
-        For an unknown strategy name.
+    KeyError
+        If there is none.
     """
-    if isinstance(solver, Method):
-        return Decision(repr(solver), repr(solver), "requested", solver)
-    if not isinstance(solver, str):
-        return _decide_for_solver(solver, rtol)
-    if solver not in ("auto", *STRATEGIES):
-        names = ", ".join(repr(name) for name in ("auto", *STRATEGIES))
-        raise ValueError(f"solver must be one of {names}, a Solver or a Method, got {solver!r}")
-    found = first_sample(family, seed)
-    chosen, why, estimates = (
-        _rule(family, seed, found, SAFETY * rtol) if solver == "auto" else (solver, "requested", ())
-    )
-    method = STRATEGIES[chosen](Request(rtol, found.system.A.shape[0], len(family.axes()), chunk))
-    return Decision(solver, chosen, why, method, estimates)
+    return STRATEGIES[name] if name in STRATEGIES else VARIANTS[name]
 
 
-def _decide_for_solver(solver: Any, rtol: float) -> Decision:
-    from ..solvers.solver import Solver
-
-    if not isinstance(solver, Solver):
-        raise TypeError(f"solver must be a name, a Solver or a Method, got {solver!r} of type {type(solver).__name__}")
-    if solver.rtol > SAFETY * rtol:  # the tolerance of the set rules
-        solver = dataclasses.replace(solver, rtol=SAFETY * rtol)
-    return Decision(repr(solver), repr(solver), "requested", OneByOne(solver))
-
-
-def _rule(family: LinearFamily, seed: int, found: FirstSample, rtol: float) -> tuple[str, str, tuple[Estimate, ...]]:
-    judged = judge(family, seed, found, rtol)
-    return judged.chosen, judged.why, judged.estimates
+def is_named(name: str) -> bool:
+    """Whether there is a strategy or a variant of this name."""
+    return name in STRATEGIES or name in VARIANTS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .chunk_decision import entries_of, solve_times
 from .family import FieldSpec
 from .reader import Dataset
 
@@ -62,10 +63,12 @@ def plot_dataset(dataset: Dataset, indices: Sequence[int] | None = None) -> Figu
     across, down = (len(fields), 1) if single else (len(rows), len(fields))
     width = float(np.clip(3.3 * across, 7.4, 18.0))
     tall = down * min(0.76 * width / across, 2.9) + (0.5 if single else 0.7)
-    figure = Figure(figsize=(width, tall + 4.0), layout="constrained", dpi=150)
+    figure = Figure(figsize=(width, 1.0), layout="constrained", dpi=150)
     figure.suptitle(_headline(dataset, width), fontsize=11)
-    parts: Any = figure.subfigures(2, 1, height_ratios=(tall, 3.0), hspace=0.04)
-    top, bottom = parts
+    heights = (tall, 3.0, 2.4) if dataset.decisions else (tall, 3.0)
+    figure.set_figheight(sum(heights) + 1.0)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0.04)
+    top, bottom = parts[:2]
     panels = np.asarray(top.subplots(down, across, squeeze=False))
     for column, row in enumerate(rows):
         sample = dataset[row]
@@ -83,6 +86,8 @@ def plot_dataset(dataset: Dataset, indices: Sequence[int] | None = None) -> Figu
     left, right = bottom.subplots(1, 2)
     plot_residuals(dataset, left, marked=rows)
     _residuals_by_index(dataset, right, rows)
+    if dataset.decisions:
+        plot_times(dataset, parts[2].subplots())
     return figure
 
 
@@ -146,6 +151,51 @@ def plot_residuals(dataset: Dataset, ax: Axes | None = None, *, marked: Sequence
     return ax
 
 
+def plot_times(dataset: Dataset, ax: Axes | None = None) -> Axes:
+    """Draw the time of solving a sample for each chunk of a tuned set, coloured by the method that was taken.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The whole set is drawn, whatever samples are selected.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    ax : matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        For a set that was not tuned.
+    """
+    decisions = dataset.decisions
+    if not decisions:
+        raise ValueError(f"{dataset.path} was not tuned: one method made all of its chunks")
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(7.4, 3.0), layout="constrained", dpi=150).subplots()
+    times = solve_times(entries_of(dataset.chunks), int(dataset.config["chunk"]))
+    for number, share in enumerate(dataset.shares):
+        points = [(chunk, 1e3 * seconds) for chunk, seconds, _ in times if decisions[chunk].arm == share.arm]
+        label = f"{share.arm}, {share.chunks} chunk{'s' if share.chunks != 1 else ''}"
+        ax.plot(*zip(*points, strict=True), "o", color=f"C{number}", markersize=4.5, label=label)
+    low, high = min(seconds for _, seconds, _ in times), max(seconds for _, seconds, _ in times)
+    if high > 10.0 * low:
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(0.0, 1.1e3 * high)
+    ax.set_title("what solving took, by the method decided for each chunk", fontsize=10)
+    ax.set_xlabel("chunk")
+    ax.set_ylabel("ms a sample")
+    ax.locator_params(axis="x", integer=True)
+    _plain(ax)
+    ax.legend(fontsize=8.5, edgecolor="none", framealpha=0.9)
+    return ax
+
+
 def _residuals_by_index(dataset: Dataset, ax: Axes, rows: Sequence[int]) -> None:
     rho = np.maximum(dataset.column("certificate/rho_float64"), _FLOOR)
     certified = dataset.column("certificate/certified").astype(bool)
@@ -167,7 +217,8 @@ def _residuals_by_index(dataset: Dataset, ax: Axes, rows: Sequence[int]) -> None
     )
     ax.axhline(float(dataset.config["rtol"]), color=_RED, linewidth=1.4, linestyle="--")
     ax.set_yscale("log")
-    ax.set_title(f"solved by {dataset.provenance['decision']['chosen']}", fontsize=10)
+    solvers = [share.arm for share in dataset.shares] or [dataset.provenance["decision"]["chosen"]]
+    ax.set_title(f"solved by {', '.join(solvers[:3])}{' and others' if len(solvers) > 3 else ''}", fontsize=10)
     ax.set_xlabel("sample index")
     ax.set_ylabel("relative residual")
     ax.locator_params(axis="x", integer=True)

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 1 << 22
 _STRUCTURE_BYTES = 1 << 20
-"""Upper bound of what HDF5 writes for the structure, apart from axes and tables."""
+"""Upper bound of what HDF5 writes for the structure, apart from axes, tables and provenance."""
 
 Block = Mapping[str, np.ndarray]
 """Some consecutive samples: arrays by path."""
@@ -84,7 +84,8 @@ def publish(
     try:
         with storage_errors("write", out):
             tables = (*family.axes().values(), *chunks.values())
-            _reserve(temporary, _STRUCTURE_BYTES + 2 * sum(np.asarray(table).nbytes for table in tables))
+            size = len(json.dumps(provenance).encode()) + sum(np.asarray(table).nbytes for table in tables)
+            _reserve(temporary, _STRUCTURE_BYTES + 2 * size)
             offsets = _write_structure(temporary, family, layout, n, config, provenance, attributes, chunks)
             content = _write_numbers(temporary, layout, n, config, blocks, offsets, on_samples)
             _read_back(temporary, n, content)

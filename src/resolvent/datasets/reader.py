@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from . import families
+from .chunk_decision import ChunkDecision, Share, shares, stored_decisions
 from .errors import FormatError
 from .family import FieldSpec, LinearFamily
 from .file_format import FORMAT, FORMAT_VERSION, ROLE_GROUPS
@@ -140,7 +141,7 @@ class Dataset:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Family card, solver decision and the record of every session: versions, machine, command, date."""
+        """Family card, solver decisions and the record of every session: versions, machine, command, date."""
         return dict(json.loads(self.file["provenance"].asstr()[()]))
 
     @property
@@ -149,8 +150,22 @@ class Dataset:
         return {name: values[()] for name, values in self.file["chunks"].items()}
 
     @property
+    def decisions(self) -> dict[int, ChunkDecision]:
+        """Method and reason of each chunk of a tuned set, by its number; empty for others."""
+        return stored_decisions(self.provenance)
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """What each method did for a tuned set, and what it took; empty for others."""
+        decisions = self.decisions
+        return shares(decisions, self.chunks, int(self.config["chunk"])) if decisions else ()
+
+    @property
     def content_sha256(self) -> str:
-        """Digest of parameters, inputs, solutions and certificates: equal for equal content, whenever it was made."""
+        """Digest of parameters, inputs, solutions and certificates: equal for equal content, whenever it was made.
+
+        For which runs it is the same is said at `generate`: not for two runs that were tuned.
+        """
         return str(self.file["content_sha256"][()].decode())
 
     def family(self) -> LinearFamily:

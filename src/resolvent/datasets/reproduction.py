@@ -10,13 +10,16 @@ import numpy as np
 
 from ..solvers.fixed_threads import fixed_threads
 from . import provenance
+from .arms import arm_method
+from .chunk_decision import stored_decisions
+from .decision import decide
 from .errors import DatasetError
 from .family import LinearFamily
 from .file_format import Layout
-from .methods import STRATEGIES, Method, decide
+from .methods import Method, is_named
 from .reader import Dataset
 from .sample_arrays import working_inputs, working_solution
-from .settings import Settings, check_count, differences, plain
+from .settings import TUNED, Settings, check_count, differences, plain
 from .worker import ChunkTask, Clock, sample_records
 
 if TYPE_CHECKING:
@@ -88,6 +91,8 @@ def reproduce(
     solver : Solver or Method, optional
         For a set made with one rather than with a named strategy.
 
+    A sample of a tuned set is made by the method that was decided for its chunk.
+
     Returns
     -------
     reproduction : Reproduction
@@ -103,7 +108,7 @@ def reproduce(
         if index >= len(dataset):
             raise IndexError(f"{path} has samples 0 to {len(dataset) - 1}, not {index}")
         made = dataset.family() if family is None else family
-        settings = settings_of(dataset, made, solver)
+        settings = settings_of(dataset, made, solver, index)
         layout = Layout(made, settings.dtype)
         task = ChunkTask(made, settings, index // settings.chunk, index, index + 1, dataset.path.parent)
         with fixed_threads(settings.threads):
@@ -123,8 +128,10 @@ def reproduce(
         )
 
 
-def settings_of(dataset: Dataset, family: LinearFamily, solver: Solver | Method | None = None) -> Settings:
-    """Return the settings with which a file was made.
+def settings_of(
+    dataset: Dataset, family: LinearFamily, solver: Solver | Method | None = None, index: int = 0
+) -> Settings:
+    """Return the settings with which a sample of a file was made.
 
     Raises
     ------
@@ -132,14 +139,21 @@ def settings_of(dataset: Dataset, family: LinearFamily, solver: Solver | Method 
         If its solver cannot be rebuilt from the file, or differs in this version.
     """
     config, chosen = dataset.config, dataset.provenance["decision"]["chosen"]
-    rtol = float(config["rtol"])
-    if solver is None and chosen not in STRATEGIES:
+    rtol, seed, chunk = float(config["rtol"]), int(config["seed"]), int(config["chunk"])
+    stated = config["method"]
+    if config["solver"] == TUNED:
+        decision = stored_decisions(dataset.provenance).get(index // chunk)
+        if decision is None:
+            raise DatasetError(f"{dataset.path} does not say how chunk {index // chunk} was solved: run `verify` on it")
+        chosen, stated = decision.arm, decision.method
+    if solver is None and not is_named(chosen):
         raise DatasetError(f"{dataset.path} was solved by {chosen}: pass that as solver=")
-    method = decide(
-        chosen if solver is None else solver, rtol, family, int(config["seed"]), int(config["chunk"])
-    ).method
-    if repr(method) != config["method"]:
-        raise DatasetError(f"{dataset.path} was solved by {config['method']}, this version offers {method!r}")
+    if solver is None and config["solver"] == TUNED:
+        method = arm_method(chosen, dataset.provenance["decision"]["rule"], rtol, family, seed, chunk)
+    else:
+        method = decide(chosen if solver is None else solver, rtol, family, seed, chunk).method
+    if repr(method) != stated:
+        raise DatasetError(f"{dataset.path} was solved by {stated}, this version offers {method!r}")
     names = ("seed", "chunk", "threads", "dtype", "solver")
     return Settings(
         method=method,

@@ -14,6 +14,9 @@ from .file_format import FORMAT_VERSION
 from .methods import Method
 from .seeding import check_shares
 
+TUNED = "tuned"
+"""The solver whose method is decided for each chunk."""
+
 DTYPES = ("float64", "float32")
 """Storage precisions."""
 
@@ -27,7 +30,7 @@ class Settings:
     solver : str
         As requested: a strategy name, or the printed form of a solver.
     method : Method
-        What `solver` resolved to.
+        What `solver` resolved to; of a tuned set, what makes the chunk at hand.
     """
 
     seed: int
@@ -82,14 +85,17 @@ def configuration(family: Family, settings: Settings) -> dict[str, Any]:
     """Return everything that determines the samples, as plain JSON values."""
     # A failure that is refused and one that is flagged leave the other samples the same.
     left_out = ("method", "on_failure")
+    method: tuple[str, int | None] = (repr(settings.method), settings.method.window)
+    if settings.solver == TUNED:  # the decisions about its chunks are stored besides: they are no part of the request
+        method = ("decided for each chunk", None)
     options = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.name not in left_out}
     return plain(
         {
             "format_version": FORMAT_VERSION,
             "family": family.config(),
             **options,
-            "method": repr(settings.method),
-            "window": settings.method.window,
+            "method": method[0],
+            "window": method[1],
         }
     )
 

@@ -21,7 +21,7 @@ from .reader import Dataset
 from .reproduction import largest_change
 from .sample_arrays import drawn_inputs, working_inputs, working_solution
 from .seeding import SplitAssigner
-from .settings import plain
+from .settings import TUNED, plain
 from .statistics import RunningStatistics
 from .worker import content_digests
 
@@ -205,7 +205,19 @@ class _Verifier:
             if found is None or found.shape != expected or found.dtype != column.dtype:
                 report.add(None, column.path, f"expected shape {expected} of {column.dtype}, found {found}")
         if not report.problems or report.problems[-1].field == "file":
+            self._decisions()
             self._samples()
+
+    def _decisions(self) -> None:
+        """Check that a tuned set says how each of its chunks was made."""
+        if self.config["solver"] != TUNED:
+            return
+        decisions, chunks = self.dataset.decisions, -(-len(self.dataset) // int(self.config["chunk"]))
+        missing = sorted(set(range(chunks)) - decisions.keys())
+        if missing:
+            self.report.add(None, "provenance", f"does not say how chunk {missing[0]} was solved")
+        methods = len({decision.arm for decision in decisions.values()})
+        self.report.checks["decisions"] = f"{chunks - len(missing)} of {chunks} chunks, {methods} methods"
 
     def _samples(self) -> None:
         report, layout = self.report, self.layout

@@ -36,6 +36,9 @@ class ChunkTask:
 
     The chunk is solved from its border even when `start` lies behind it: those samples are already published, and
     only their effect on what follows is needed.
+
+    With `warm`, a method that this process has not used yet solves the first window once before the clock starts:
+    what is compiled or loaded at the first use of a method would otherwise decide what is taken for its cost.
     """
 
     family: LinearFamily
@@ -44,6 +47,7 @@ class ChunkTask:
     start: int
     stop: int
     folder: Path
+    warm: bool = False
 
     @property
     def border(self) -> int:
@@ -119,8 +123,10 @@ def run_chunk(
         When the shard cannot be written.
     """
     with fixed_threads(task.settings.threads):
-        clock = Clock()
         layout = Layout(task.family, task.settings.dtype)
+        if task.warm:
+            _warm_up(task, layout)
+        clock = Clock()
         name = f"shard-{task.chunk:07d}-{task.start}-{task.stop}-{secrets.token_hex(4)}.npy"
         worst, failed, iterations = 0.0, 0, 0
         with ShardWriter(task.folder / name, layout.record, task.stop - task.start, layout.timing_offset) as shard:
@@ -154,6 +160,19 @@ def run_chunk(
             os.getpid(),
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024.0 if sys.platform != "darwin" else 1024.0**2),
         )
+
+
+_used: set[str] = set()
+"""Methods that this process has used, as printed."""
+
+
+def _warm_up(task: ChunkTask, layout: Layout) -> None:
+    method = repr(task.settings.method)
+    if method not in _used:
+        _used.add(method)
+        settings = dataclasses.replace(task.settings, on_failure="flag")
+        first = dataclasses.replace(task, settings=settings, start=task.border, stop=task.border + 1)
+        next(sample_records(first, layout, Clock()))
 
 
 def sample_records(task: ChunkTask, layout: Layout, clock: Clock) -> Iterator[np.ndarray]:

@@ -10,7 +10,8 @@ While ``X.h5`` is being generated, ``X.h5.parts/`` holds
     before the first chunk.
 ``journal.jsonl``
     One line for each finished chunk, appended and synchronised after its shard is in place: index range, shard,
-    SHA-256, times. A line torn by a crash is ignored and cut off.
+    SHA-256, times. Of a tuned set, also one for each decision about a chunk, before the chunk starts. A line torn by a
+    crash is ignored and cut off.
 ``shard-….npy``
     Finished chunks (`shards`).
 ``….tmp``
@@ -19,7 +20,6 @@ While ``X.h5`` is being generated, ``X.h5.parts/`` holds
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import json
 import logging
@@ -31,8 +31,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .chunk_decision import ChunkDecision
 from .durable import storage_errors, sync_directory, write_atomically
 from .errors import FormatError, OutputLockedError, StorageError
+from .journal import Journal, line_of, parse_journal
 from .shards import shard_matches
 from .worker import ChunkRecord
 
@@ -71,6 +73,17 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return dict(manifest)
 
 
+def is_part_of_parts(path: Path) -> bool:
+    """Whether a path is that of a manifest or a journal."""
+    return path.name in (_MANIFEST, _JOURNAL)
+
+
+def read_journal(folder: Path) -> Journal:
+    """Return what the journal of a parts folder holds, without touching it; nothing if there is none."""
+    path = folder / _JOURNAL
+    return parse_journal(path.read_bytes() if path.exists() else b"")
+
+
 class Workspace:
     """Exclusive access to the parts folder of an output, as a context manager.
 
@@ -93,6 +106,7 @@ class Workspace:
         self.out = out
         self.folder = parts_folder(out)
         self.records: dict[int, ChunkRecord] = {}
+        self.decisions: dict[int, ChunkDecision] = {}
         self.manifest: dict[str, Any] | None = None
         self._lock: int | None = None
         self._journal: int | None = None
@@ -172,44 +186,39 @@ class Workspace:
 
     def append(self, record: ChunkRecord) -> None:
         """Enter a finished chunk, durably."""
-        line = json.dumps(dataclasses.asdict(record)).encode() + b"\n"
+        self._append(line_of(record))
+        self.records[record.chunk] = record
+
+    def decide(self, *decisions: ChunkDecision) -> None:
+        """Enter how chunks will be made, durably, before they start."""
+        self._append(b"".join(map(line_of, decisions)))
+        self.decisions |= {decision.chunk: decision for decision in decisions}
+
+    def _append(self, lines: bytes) -> None:
         with storage_errors("write", self.folder / _JOURNAL):
             if self._journal is None:
                 self._journal = os.open(self.folder / _JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
                 sync_directory(self.folder)
             end = os.fstat(self._journal).st_size
             try:
-                if os.write(self._journal, line) != len(line):
+                if os.write(self._journal, lines) != len(lines):
                     raise OSError(28, os.strerror(28))
                 os.fsync(self._journal)
             except OSError:
                 os.ftruncate(self._journal, end)
                 raise
-        self.records[record.chunk] = record
 
     def reread(self) -> None:
-        """Take the records from the journal on disk."""
-        self.records = self._read_journal()
-
-    def _read_journal(self) -> dict[int, ChunkRecord]:
-        """Return the last record of each chunk, and cut off a torn end."""
+        """Take records and decisions from the journal on disk, and cut off a torn end."""
         path = self.folder / _JOURNAL
-        if not path.exists():
-            return {}
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):
+        content = path.read_bytes() if path.exists() else b""
+        found = parse_journal(content)
+        if found.whole != len(content):
             logger.warning("the last line of %s was torn by a crash: its chunk is made again", path)
-            os.truncate(path, whole)
-        records: dict[int, ChunkRecord] = {}
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
-            try:
-                record = ChunkRecord(**json.loads(line))
-            except (ValueError, TypeError):
-                logger.warning("line %d of %s is damaged: its chunk is made again", number, path)
-                continue
-            records[record.chunk] = record
-        return records
+            os.truncate(path, found.whole)
+        for number in found.damaged:
+            logger.warning("line %d of %s is damaged: its chunk is made again", number, path)
+        self.records, self.decisions = found.records, found.decisions
 
     def _remove_unknown_shards(self) -> None:
         """Remove shards that were finished but not entered: their run was killed in between."""
@@ -245,7 +254,7 @@ class Workspace:
             self._journal = None
         # The journal goes first: without it the shards are nothing but leftovers.
         self._remove(entry.name for entry in sorted(os.scandir(self.folder), key=_journal_first) if entry.name != _LOCK)
-        self.records, self.manifest = {}, None
+        self.records, self.decisions, self.manifest = {}, {}, None
 
     def clear(self) -> None:
         """Remove the folder with all its parts, and give up the lock.

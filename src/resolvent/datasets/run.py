@@ -1,0 +1,333 @@
+"""One call of `generate`: what is there is checked, what is missing is made, and all of it is published."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..solvers.fixed_threads import fixed_threads
+from . import provenance
+from .arms import arm_method
+from .capacity import refuse_full_disk
+from .chunk_decision import ChunkDecision, entries_of, packed, solve_times, stored_decisions
+from .decision import Decision, decide
+from .discretisation import inspect_discretisation
+from .errors import ConfigurationMismatch, GenerationInterrupted
+from .executors import run_here, run_in_processes, run_on
+from .existing import begun_set, finished_set, refuse_altered, refuse_flagged
+from .family import LinearFamily
+from .file_format import Layout
+from .methods import Method, is_named
+from .progress import Meter, ProgressCallback
+from .publication import blocks_of_file, blocks_of_shards, chunk_table, extended_table, publish
+from .reader import Dataset
+from .replay import Replay
+from .schedule import OneMethod, Schedule, TunedSchedule
+from .settings import DTYPES, TUNED, Settings, changes_text, check_choice, configuration, differences, plain
+from .worker import ChunkRecord, ChunkTask
+from .workspace import Workspace, parts_folder
+
+if TYPE_CHECKING:
+    from ..solvers.solver import Solver
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """One call of `generate`."""
+
+    def __init__(
+        self,
+        family: LinearFamily,
+        n: int,
+        out: Path,
+        options: dict[str, Any],
+        solver: str | Solver | Method,
+        two_grid: int | None,
+        workers: int,
+        executor: Executor | None,
+        progress: ProgressCallback | None,
+        replay: Replay | None = None,
+    ) -> None:
+        self.family, self.n, self.out = family, n, out
+        self.layout = Layout(family, check_choice("dtype", options["dtype"], DTYPES))
+        with fixed_threads(options["threads"]):
+            self.decision: Decision = decide(solver, options["rtol"], family, options["seed"], options["chunk"])
+        self.settings = Settings(solver=self.decision.requested, method=self.decision.method, **options)
+        self.config = configuration(family, self.settings)
+        self.replay = replay
+        if replay is not None:
+            replay.check(self.config, n)
+        self._keep_decision()
+        self.two_grid, self.workers, self.executor, self.progress = two_grid, workers, executor, progress
+        self.published = 0
+        """Samples of the finished file that are kept."""
+        self.decided: dict[int, ChunkDecision] = {}
+        """Decisions about the chunks of that file."""
+        self.schedule: Schedule = OneMethod(self.settings.method)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the method is decided for each chunk."""
+        return self.settings.solver == TUNED
+
+    def _decide(self, solver: str, rule: str | None = None) -> Decision:
+        settings = self.settings
+        with fixed_threads(settings.threads):
+            return decide(solver, settings.rtol, self.family, settings.seed, settings.chunk, rule=rule)
+
+    def _keep_decision(self) -> None:
+        """Keep to the solver that the rule chose when the set was begun, should the rule have changed since."""
+        begun = begun_set(self.out) if self.decision.requested in ("auto", TUNED) else None
+        changed = {} if begun is None else differences(begun[0], self.config)
+        if self.tuned:
+            rule = None if self.replay is None else self.replay.rule
+            if begun is not None and not changed:
+                rule = begun[1]["rule"]
+            safe = self.decision.arms[0].name
+            if rule is not None and rule != safe:
+                if not is_named(rule):
+                    raise ConfigurationMismatch(str(self.out), {"safe arm": (rule, safe)})
+                self._take(self._decide(TUNED, rule))
+        elif begun is not None and changed and changed.keys() <= {"method", "window"} and is_named(begun[1]["chosen"]):
+            method = self._decide(begun[1]["chosen"]).method
+            self._take(Decision("auto", begun[1]["chosen"], begun[1]["why"], method))
+
+    def _take(self, decision: Decision) -> None:
+        self.decision = decision
+        self.settings = dataclasses.replace(self.settings, method=decision.method)
+        self.config = configuration(self.family, self.settings)
+
+    def __call__(self, overwrite: bool) -> Dataset:
+        """Make what is missing, and return the finished set."""
+        found = self._published(overwrite)
+        if found is not None and len(found) == self.n and not parts_folder(self.out).exists():
+            return found
+        refuse_full_disk(self.out, self.layout, self.n, 0 if found is None else len(found))
+        with Workspace(self.out) as workspace:
+            found = self._published(overwrite)  # another run may have finished it before we had the lock
+            self.published = 0 if found is None else len(found)
+            if self.published == self.n:
+                workspace.clear()
+                return Dataset(self.out)
+            try:
+                self._adopt(workspace, overwrite)
+                with fixed_threads(self.settings.threads):
+                    self._generate(workspace)
+                    self._publish(workspace)
+            except KeyboardInterrupt as interrupt:
+                workspace.reread()  # the last chunk may be entered on disk and not yet here
+                done = self.published + self._fresh(workspace)
+                raise GenerationInterrupted(done, self.n, str(self.out)) from interrupt
+            workspace.clear()
+        return Dataset(self.out)
+
+    def _published(self, overwrite: bool) -> Dataset | None:
+        """Return the finished file that this run continues, if there is one."""
+        found = finished_set(self.out, self.config, self.n, overwrite=overwrite)
+        if found is not None and self.settings.on_failure == "raise":
+            refuse_flagged(found)
+        if found is not None and self.tuned:
+            with found:
+                self.decided = stored_decisions(found.provenance)
+            if self.replay is not None:
+                self.replay.refuse_other(self.decided, self.out)
+        return found
+
+    def _adopt(self, workspace: Workspace, overwrite: bool) -> None:
+        """Take over finished chunks of an interrupted run, and enter this session into the manifest."""
+        manifest = workspace.manifest
+        if manifest is not None:
+            changed = differences(manifest["config"], self.config)
+            if changed and workspace.records and not overwrite:
+                raise ConfigurationMismatch(str(workspace.folder), changed)
+            if changed and workspace.records:
+                logger.warning("discarding the unfinished set in %s, as asked", workspace.folder)
+            # Decisions stand from the moment they are entered, but a replay may begin where nothing was made yet.
+            begun = workspace.records or (workspace.decisions and self.replay is None)
+            if changed or not begun:
+                manifest = None
+        if manifest is None:
+            workspace.forget()
+            manifest = self._first_manifest()
+        workspace.check_shards()
+        if self.tuned:
+            self._adopt_decisions(workspace)
+        if self.settings.on_failure == "raise":  # a flagged sample of an earlier run is then made again, and refused
+            workspace.records = {chunk: record for chunk, record in workspace.records.items() if not record.failed}
+        repeated = {} if self.replay is None else {"replay": str(self.replay.source)}
+        session = provenance.session(
+            workers=self.workers,
+            executor="none" if self.executor is None else type(self.executor).__qualname__,
+            on_failure=self.settings.on_failure,
+            requested=self.n,
+            found=self.published + self._fresh(workspace),
+            **repeated,
+        )
+        for earlier in manifest["sessions"]:
+            changed = differences(provenance.comparable(earlier), provenance.comparable(plain(session)))
+            if changed:
+                logger.warning(
+                    "versions or machine differ from an earlier session of this set: %s", changes_text(changed)
+                )
+                break
+        workspace.write_manifest(
+            {
+                "config": self.config,
+                "n": self.n,
+                "decision": self._decision_card(),
+                **({"tuning": packed(self.decided.values())} if self.tuned else {}),
+                "family": plain(provenance.family_card(self.family)),
+                "discretisation": manifest["discretisation"],
+                "sessions": [*manifest["sessions"], plain(session)],
+            }
+        )
+
+    def _decision_card(self) -> dict[str, str]:
+        """Return what is stored about the choice of the solver."""
+        decision = self.decision
+        card = {"requested": decision.requested, "chosen": decision.chosen, "why": decision.why}
+        if not self.tuned:
+            return {**card, "method": repr(decision.method)}
+        return {**card, "method": self.config["method"], "rule": decision.arms[0].name}
+
+    def _adopt_decisions(self, workspace: Workspace) -> None:
+        """Drop chunks whose decision was lost, and enter those of a replay before anything is made."""
+        decided = self.decided | workspace.decisions
+        workspace.records = {chunk: record for chunk, record in workspace.records.items() if chunk in decided}
+        if self.replay is not None:
+            self.replay.refuse_other(decided, self.out)
+            wanted = (self.replay.decisions[chunk] for chunk in self._chunks())
+            workspace.decide(*(decision for decision in wanted if decision.chunk not in decided))
+
+    def _first_manifest(self) -> dict[str, Any]:
+        """Return what a new parts folder starts from: the finished file's history, or a look at the discretisation."""
+        if self.published:
+            with Dataset(self.out) as old:
+                return {key: old.provenance[key] for key in ("sessions", "discretisation")}
+        seed, method = self.settings.seed, self.settings.method
+        with fixed_threads(self.settings.threads):
+            return {
+                "sessions": [],
+                "discretisation": inspect_discretisation(self.family, seed, self.n, method, self.two_grid),
+            }
+
+    # Chunks ----------------------------------------------------------------------------------------------------------
+
+    def _chunks(self) -> range:
+        """Return the numbers of the chunks with samples that the finished file does not have."""
+        size = self.settings.chunk
+        return range(self.published // size, -(-self.n // size))
+
+    def _span(self, chunk: int) -> tuple[int, int]:
+        """Return start and stop of the samples of a chunk that the finished file does not have."""
+        size = self.settings.chunk
+        return max(chunk * size, self.published), min((chunk + 1) * size, self.n)
+
+    def _has(self, workspace: Workspace, chunk: int) -> bool:
+        record, (start, stop) = workspace.records.get(chunk), self._span(chunk)
+        return record is not None and record.start <= start and record.stop >= stop
+
+    def _done(self, workspace: Workspace) -> list[int]:
+        """Return the chunks that need not be made, found without going through those that must."""
+        chunks = self._chunks()
+        return [chunk for chunk in workspace.records if chunk in chunks and self._has(workspace, chunk)]
+
+    def _fresh(self, workspace: Workspace) -> int:
+        """Number of samples in finished chunks that the finished file does not have."""
+        return sum(stop - start for start, stop in map(self._span, self._done(workspace)))
+
+    def _tasks(self, workspace: Workspace) -> Iterator[ChunkTask]:
+        folder = workspace.folder.resolve()
+        for chunk in self._chunks():
+            if not self._has(workspace, chunk):
+                settings = dataclasses.replace(self.settings, method=self.schedule.method(chunk))
+                yield ChunkTask(self.family, settings, chunk, *self._span(chunk), folder, self.schedule.warm)
+
+    def _tuned_schedule(self, workspace: Workspace) -> TunedSchedule:
+        """Return what decides about the chunks to come, with all that was learned from those that are there."""
+        settings, size, done = self.settings, self.settings.chunk, set(self._done(workspace))
+        entries = []
+        if self.published:
+            with Dataset(self.out) as old:
+                entries = entries_of(old.chunks)
+        entries += [(r.chunk, r.stop, r.seconds["solve"]) for c, r in workspace.records.items() if c in done]
+
+        def rebuild(name: str) -> Method:
+            rule = self.decision.arms[0].name
+            return arm_method(name, rule, settings.rtol, self.family, settings.seed, size)
+
+        return TunedSchedule(
+            self.decision.arms,
+            size,
+            self.decided | workspace.decisions,
+            solve_times(entries, size),
+            (chunk for chunk in self._chunks() if chunk not in done),
+            rebuild=rebuild,
+            enter=workspace.decide,
+            where=str(self.out),
+        )
+
+    def _generate(self, workspace: Workspace) -> None:
+        resumed = self.published + self._fresh(workspace)
+        missing = len(self._chunks()) - len(self._done(workspace))
+        workers = min(self.workers, missing)
+        self.schedule = self._tuned_schedule(workspace) if self.tuned else OneMethod(self.settings.method)
+        meter = Meter(self.progress, "generate", resumed, self.n)
+        for record in workspace.records.values():
+            meter.note(record)
+        meter.report()
+
+        def on_record(record: ChunkRecord) -> None:
+            workspace.append(record)
+            self.schedule.finished(record)
+            meter.chunk(record)
+
+        if self.executor is not None:
+            run_on(self.executor, self._tasks(workspace), on_record, max(workers, 1))
+        elif workers > 1:
+            run_in_processes(self._tasks(workspace), on_record, workers)
+        else:
+            run_here(self._tasks(workspace), on_record, meter.sample)
+
+    def _publish(self, workspace: Workspace) -> None:
+        assert workspace.manifest is not None
+        meter = Meter(self.progress, "publish", 0, self.n)
+        records = [(workspace.records[chunk], *self._span(chunk)) for chunk in self._chunks()]
+        blocks = blocks_of_shards(workspace.folder, self.layout, records)
+        made = [dataclasses.replace(record, start=start, stop=stop) for record, start, stop in records]
+        table = chunk_table(made)
+        if self.published:
+            refuse_altered(self.out)
+            blocks = chain(blocks_of_file(self.out, self.layout, self.published), blocks)
+            table = extended_table(self.out, table)
+        stored = {key: workspace.manifest[key] for key in ("family", "decision", "discretisation", "sessions")}
+        if self.tuned:
+            decisions = (self.decided | workspace.decisions).values()
+            stored["tuning"] = packed(d for d in decisions if d.chunk < self._chunks().stop)
+        card = workspace.manifest["family"]
+        sessions = workspace.manifest["sessions"]
+        publish(
+            self.out,
+            workspace.folder / f"{self.out.name}.tmp",
+            family=self.family,
+            layout=self.layout,
+            n=self.n,
+            config=self.config,
+            provenance=stored,
+            attributes={
+                "family": card["name"],
+                **{key: card[key] for key in ("title", "equation", "domain", "boundary", "law", "licence")},
+                "seed": str(self.settings.seed),
+                "code_version": sessions[-1]["code"],
+                "created": provenance.utc_now(),
+            },
+            blocks=blocks,
+            chunks=table,
+            on_samples=meter.reached,
+        )
