@@ -5,10 +5,10 @@ import pytest
 from numpy.polynomial import chebyshev
 
 from resolvent.datasets import generate, reproduce, verify
+from resolvent.datasets.decision import decide
 from resolvent.datasets.families import PoissonChebyshev
 from resolvent.datasets.family import System
 from resolvent.datasets.manufactured import accurate_solution, observed_order
-from resolvent.datasets.methods import decide
 from resolvent.datasets.plots import plot_dataset
 from resolvent.operators import Stencil, check_operator
 

@@ -38,6 +38,7 @@ def test_names_and_seeds_are_unique():
         ("heat2d", 5),
         ("poisson_chebyshev", 11),
         ("thermal", 12),
+        ("elasticity2d", 13),
     ],
 )
 def test_seeds_do_not_change(name, family_id):

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..family import Family
 from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
+from .elasticity import Elasticity2D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
 from .poisson_chebyshev import PoissonChebyshev
@@ -22,6 +23,7 @@ __all__ = [
     "ConvectionDiffusion2D",
     "Darcy2D",
     "Darcy3D",
+    "Elasticity2D",
     "Heat2D",
     "Helmholtz2D",
     "PoissonChebyshev",
@@ -40,6 +42,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     Heat2D,
     PoissonChebyshev,
     Thermal,
+    Elasticity2D,
 )
 
 
