@@ -39,6 +39,7 @@ def test_names_and_seeds_are_unique():
         ("poisson_chebyshev", 11),
         ("thermal", 12),
         ("elasticity2d", 13),
+        ("poisson_obstacles", 14),
     ],
 )
 def test_seeds_do_not_change(name, family_id):

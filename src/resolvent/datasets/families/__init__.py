@@ -17,6 +17,7 @@ from .elasticity import Elasticity2D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
 from .poisson_chebyshev import PoissonChebyshev
+from .poisson_obstacles import PoissonObstacles
 from .thermal import Thermal
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Heat2D",
     "Helmholtz2D",
     "PoissonChebyshev",
+    "PoissonObstacles",
     "Thermal",
     "available",
     "family_class",
@@ -43,6 +45,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     PoissonChebyshev,
     Thermal,
     Elasticity2D,
+    PoissonObstacles,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal, final
@@ -198,16 +199,26 @@ class PoissonObstacles(LinearFamily):
         return u.ravel()
 
     def checks(self, inputs: Inputs, system: System) -> list[Check]:
-        """Return the checks of `masked_checks` for the cells of the domain, and ``solid cells`` (not coupled)."""
+        """Return structural checks of the entries.
+
+        Those of `masked_checks` for the cells of the domain; ``couplings`` (all −1/h²) and ``walls`` (row sums are 2/h²
+        for each wall of the cell) of these; ``solid cells`` (not coupled).
+        """
         mask = np.asarray(inputs["mask"], dtype=bool)
-        anchored = ~scipy.ndimage.binary_erosion(np.ones_like(mask))
-        if self.walls == "dirichlet":
-            anchored |= scipy.ndimage.binary_dilation(~mask)
+        walls = np.zeros(self.shape, dtype=np.int64)
+        around = np.pad(~mask & (self.walls == "dirichlet"), 1, constant_values=True)
+        for axis, step in itertools.product(range(self.dim), (1, -1)):
+            walls += np.roll(around, step, axis)[(slice(1, -1),) * self.dim]
         matrix, place, solid = system.A.to_sparse(), np.flatnonzero(mask), np.flatnonzero(~mask)
-        rows, columns = (matrix[solid], matrix[:, solid])
-        alone = abs(rows).sum() == abs(columns).sum() == np.abs(matrix.diagonal()[solid]).sum()
+        domain = matrix[place][:, place]
+        sums = (domain @ np.ones(place.size)) * (0.5 * self.h**2) - walls.ravel()[place]
+        scaled = domain.data * self.h**2
+        couplings = scaled[scaled < 0.0] + 1.0
+        alone = abs(matrix[solid]).sum() == abs(matrix[:, solid]).sum() == np.abs(matrix.diagonal()[solid]).sum()
         return [
-            *masked_checks(matrix[place][:, place], mask, anchored & mask),
+            *masked_checks(domain, mask, mask & (walls > 0)),
+            Check("couplings", bool(np.abs(couplings).max(initial=0.0) < 1e-13), "all −1/h²"),
+            Check("walls", bool(np.abs(sums).max() < 1e-12), f"2/h² each, up to {np.abs(sums).max():.1e}"),
             Check("solid cells", bool(alone), f"{solid.size} without couplings"),
         ]
 
@@ -248,7 +259,9 @@ class PoissonObstacles(LinearFamily):
                 return solid
             spans = [slice(*np.searchsorted(x, (c - w, c + w))) for c, w in zip(centre, widths, strict=True)]
             if kind < 0.5:
-                squares = np.meshgrid(*[(x[s] - c) ** 2 for s, c in zip(spans, centre, strict=True)], sparse=True, indexing="ij")
+                squares = np.meshgrid(
+                    *[(x[s] - c) ** 2 for s, c in zip(spans, centre, strict=True)], sparse=True, indexing="ij"
+                )
                 solid[tuple(spans)] |= sum(squares) < widths[0] ** 2
             else:
                 solid[tuple(spans)] = True
