@@ -76,6 +76,13 @@ def judge(family: LinearFamily, seed: int, found: FirstSample, rtol: float) -> J
     estimates = () if structure is None else ranked(structure, model, names, n_systems=systems, rhs=rhs, rtol=rtol)
     if not estimates:
         return Judgement("direct", f"{traits}: no other method is sure to converge")
+    if constant and estimates[0].way == "direct":
+        from .superposition import rhs_dimension
+
+        dimension = rhs_dimension(family, seed, found)
+        if dimension is not None:
+            why = f"{traits}, right-hand sides of {dimension} dimensions: a chunk combines as many solutions"
+            return Judgement("superposition", f"{why}, each {told(estimates, model, 'a system')}", estimates)
     return Judgement(estimates[0].way, f"{traits}: {told(estimates, model, 'a sample')}", estimates)
 
 
