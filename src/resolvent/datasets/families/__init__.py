@@ -13,15 +13,23 @@ from typing import Any, Final
 from ..family import Family
 from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
+from .elasticity import Elasticity2D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
+from .poisson_chebyshev import PoissonChebyshev
+from .poisson_obstacles import PoissonObstacles
+from .thermal import Thermal
 
 __all__ = [
     "ConvectionDiffusion2D",
     "Darcy2D",
     "Darcy3D",
+    "Elasticity2D",
     "Heat2D",
     "Helmholtz2D",
+    "PoissonChebyshev",
+    "PoissonObstacles",
+    "Thermal",
     "available",
     "family_class",
     "get",
@@ -34,6 +42,10 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     ConvectionDiffusion2D,
     Helmholtz2D,
     Heat2D,
+    PoissonChebyshev,
+    Thermal,
+    Elasticity2D,
+    PoissonObstacles,
 )
 
 
