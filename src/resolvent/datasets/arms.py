@@ -15,7 +15,7 @@ import numpy as np
 
 from ..operators import StructureError
 from .family import LinearFamily, System
-from .methods import VARIANTS, Method, Request, SolveSystems, named
+from .methods import VARIANTS, Method, OneByOne, Request, Rescued, SolveSystems, Together, named
 from .sample_arrays import first_sample
 
 if TYPE_CHECKING:
@@ -79,10 +79,12 @@ class Safeguarded(Method):
             except _REFUSALS:
                 first = self.method.start()  # what it carries may be half updated
                 results = [None] * len(systems)
-            return [
-                result if result is not None and result.status.name == "CONVERGED" else second([system])[0]
-                for system, result in zip(systems, results, strict=True)
-            ]
+            failed = [i for i, r in enumerate(results) if r is None or r.status.name != "CONVERGED"]
+            for begin in range(0, len(failed), self.rescue.window):
+                some = failed[begin : begin + self.rescue.window]
+                for number, result in zip(some, second([systems[i] for i in some]), strict=True):
+                    results[number] = result
+            return [result for result in results if result is not None]
 
         return solve
 
@@ -118,4 +120,13 @@ def arm_method(name: str, rule: str, rtol: float, family: LinearFamily, seed: in
 
 def _method(name: str, rule: str, request: Request) -> Method:
     method = named(name)(request)
-    return method if name == rule else Safeguarded(method, named(rule)(request))
+    return method if name == rule else Safeguarded(method, _for_few(named(rule)(request), method.window))
+
+
+def _for_few(rescue: Method, window: int) -> Method:
+    """Return a method for at most so many systems at once: an ensemble for sixteen takes as long for one."""
+    if isinstance(rescue, Rescued):
+        return dataclasses.replace(rescue, method=_for_few(rescue.method, window))
+    if isinstance(rescue, Together) and rescue.members > window:
+        return OneByOne(rescue.solver) if window == 1 else dataclasses.replace(rescue, members=window)
+    return rescue

@@ -40,7 +40,10 @@ def parse_journal(content: bytes) -> Journal:
             values: dict[str, Any] = json.loads(line)
             if "decided" in values:
                 decision = ChunkDecision(**values["decided"])
-                found.decisions.setdefault(int(decision.chunk), decision)
+                if decision.chunk not in found.decisions:
+                    # A chunk that was made before was made by a decision whose line is lost: it is made again.
+                    found.records.pop(decision.chunk, None)
+                    found.decisions[int(decision.chunk)] = decision
             else:
                 record = ChunkRecord(**values)
                 found.records.pop(record.chunk, None)

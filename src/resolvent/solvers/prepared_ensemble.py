@@ -65,7 +65,12 @@ class PreparedEnsemble:
         if self._together is not None:
             for member in new.members:
                 self.solver._check(member, None)
-            self._together.renew(new.members)
+            try:
+                self._together.renew(new.members)
+            except StructureError:
+                if new is not self.A:  # some groups may have taken theirs
+                    self._together.renew(self.A.members)
+                raise
         for prepared, member in zip(self._apart, new.members, strict=False):
             prepared.update(member)
         self.A, self._version = new, new.version

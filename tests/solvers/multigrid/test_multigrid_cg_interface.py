@@ -339,3 +339,40 @@ def test_other_solvers_take_one_member_after_the_other(solver, M):
     np.testing.assert_allclose(3.0 * again[:, 2], result.x[:, 0], atol=1e-6 * abs(result.x).max())
     total = prepared.solve(b)
     assert total.seconds.solve >= 0.0 and total.counts.matvec >= 3
+
+
+def test_a_member_that_was_not_finite_is_as_good_as_new_later():
+    members, b = systems(4, n=16)
+    prepared = MultigridCG().prepare(Ensemble(members))
+    expected = prepared.solve(b)
+    assert expected.converged
+    for spoilt, guess in ((True, False), (False, True)):
+        worse, x0 = b.copy(), np.zeros_like(b)
+        if spoilt:
+            worse[5, 1] = np.nan
+        x0[7, 1] = np.inf if guess else 0.0
+        failed = prepared.solve(worse, x0)
+        assert [column.status.name for column in failed.columns].count("NONFINITE") == 1
+        assert np.isfinite(failed.x).all()
+        again = prepared.solve(b)
+        assert again.converged
+        np.testing.assert_array_equal(again.x, expected.x)
+
+
+def test_an_update_that_is_refused_changes_nothing():
+    members, b = systems(2, n=12)
+    prepared = MultigridCG().prepare(Ensemble(members))
+    expected = prepared.solve(b).x
+    A = members[1].to_sparse().tolil()
+    A[0, 1] *= 2.0
+    with pytest.raises(StructureError, match="symmetric"):
+        prepared.update(Ensemble([Sparse(members[1].to_sparse(), grid=(12, 12)), Sparse(A.tocsr(), grid=(12, 12))]))
+    np.testing.assert_array_equal(prepared.solve(b).x, expected)
+
+
+def test_what_leaves_the_range_of_the_hierarchy_is_solved_otherwise():
+    A, b = darcy(64)
+    c = A.coefficients.copy()
+    c[0, :, 0] += 1e36  # a boundary condition by penalty
+    result = solve(Stencil(c, A.offsets, mirrored=True, props=A.props), b)
+    assert result.converged and "after MultigridCG" in result.solver

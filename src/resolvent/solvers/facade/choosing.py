@@ -13,7 +13,7 @@ from ..candidates import TRUST
 from ..choose import Choice, choose, choose_after, choose_for_singular, with_claims
 from ..direct import Direct
 from ..fast_poisson import FastPoisson
-from ..multigrid.multigrid_cg import MultigridCG
+from ..multigrid.multigrid_cg import UNBOUNDED, MultigridCG
 from ..progress import Callback
 from ..result import Result, Timing
 from ..solver import Solver
@@ -136,7 +136,10 @@ def _gave_up(result: Result, maxiter: int | None) -> bool:
     """Whether a method failed in a way that says nothing against another one."""
     failures = {Status.BREAKDOWN, Status.INDEFINITE, Status.STAGNATED, Status.DIVERGED}
     failures |= set() if maxiter is not None else {Status.MAXITER}
-    return any(column.status in failures for column in result.columns)
+    return any(
+        column.status in failures or (column.status is Status.NONFINITE and column.reason == UNBOUNDED)
+        for column in result.columns
+    )
 
 
 def _broke_down(result: Result) -> bool:

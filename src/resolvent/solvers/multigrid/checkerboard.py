@@ -190,6 +190,10 @@ class CheckerboardHierarchy:
         fields, scale, B = self.fields, self._scale, self.members
         sizes, rows = fields.sizes[0], fields.rows
         (red, black, x_black, q), p = self._vectors, self._direction
+        # The empty place at the end of a row, where a member that was not finite has left not-a-number.
+        finest = self.levels[0]
+        body = self._vectors[:2, finest.pad : finest.pad + finest.rows * finest.width]
+        body.reshape(2, finest.rows, finest.width)[:, :, -B:] = 0.0
         to_colours(r, factors, scale, rows, sizes, red, black)
         eliminate(self._fine, fields.at[0], sizes, rows, red, black)
         x_black[:], p[:], q[:] = 0.0, 0.0, 0.0

@@ -17,6 +17,7 @@ from ..vector_kernels import residual
 from .checkerboard import CheckerboardHierarchy, natural_entries, plan
 from .checkerboard_cg import INDEFINITE, NOT_FINITE, RUNNING
 from .checkerboard_walls import ROUNDING as WALL_ROUNDING
+from .multigrid_cg import UNBOUNDED
 
 Entries = tuple[tuple[int, int, int], tuple[Array, ...], tuple[bool, bool, bool]]
 """What `natural_entries` returns."""
@@ -122,13 +123,13 @@ class EnsembleState:
         if any((other, closed) != (grid, periodic) for other, _, closed in found[1:]):
             raise StructureError("the members of an ensemble must lie on one grid, and be periodic along the same axes")
         entries = [arrays for _, arrays, _ in found]
-        self.members = tuple(members)
         box = (grid, len(members), periodic)
         strengths = _strengths(entries)
         # Which axes are coarsened must not depend on what was prepared for before.
         if self._box != box or plan(*box, strengths) != self.hierarchy.levels:
             grounded = any(_grounded_inside(grid, arrays) for arrays in entries)
             self._box, self.hierarchy = box, self._hierarchy(box, strengths, grounded=grounded)
+        self.members = tuple(members)  # not before all that may be refused was seen
         self._factors = np.array([_normalising(arrays[0]) for arrays in entries])
         addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
         claimed = all(Props.POSITIVE_DEFINITE in member.props for member in members)
@@ -184,7 +185,10 @@ class EnsembleState:
             self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
             right = r
         outcome.histories.extend([norm] for norm in outcome.norms)
-        outcome.end(~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
+        for number in map(int, np.flatnonzero(~np.isfinite(outcome.norms))):
+            x[number] = 0.0  # never not-a-number for the caller
+            outcome.norms[number] = np.linalg.norm(b[number])
+            outcome.end(np.arange(count) == number, Status.NONFINITE, UNBOUNDED)
         while True:
             outcome.end((outcome.norms > tolerances) & (outcome.iterations >= maxiter), Status.MAXITER, "")
             left = (outcome.norms > tolerances) & ~self._flawed(outcome)
@@ -198,7 +202,7 @@ class EnsembleState:
             for number in map(int, np.flatnonzero(left & ~np.isfinite(outcome.norms))):
                 x[number] = 0.0  # never not-a-number for the caller
                 outcome.norms[number] = np.linalg.norm(b[number])
-                outcome.status[number], outcome.reasons[number] = Status.NONFINITE, "the residual is not finite"
+                outcome.status[number], outcome.reasons[number] = Status.NONFINITE, UNBOUNDED
             stuck = left & ~(outcome.norms <= tolerances) & ~(outcome.norms < 0.5 * before)
             if limit == STRETCH:
                 slow = stuck & unfinished & (outcome.iterations < maxiter)
@@ -241,7 +245,7 @@ class EnsembleState:
         # What a singular A leaves of the directions in the end is in its null space, which says nothing about it.
         indefinite = left & (solved.state == INDEFINITE) & ~self._singular
         outcome.end(indefinite, Status.INDEFINITE, "pᵀAp ≤ 0 or rᵀMr ≤ 0")
-        outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, "the residual is not finite")
+        outcome.end(left & (solved.state == NOT_FINITE), Status.NONFINITE, UNBOUNDED)
         unfinished: np.ndarray = left & (solved.state == RUNNING)
         return unfinished
 

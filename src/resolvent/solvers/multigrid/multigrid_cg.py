@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .ensemble_state import Outcome
 
 
+UNBOUNDED = "the residual is not finite"
+"""Why a system ended whose entries are finite: it leaves the range of the hierarchy."""
+
+
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultigridCG(Solver):
