@@ -41,12 +41,12 @@ def bytes_of_passes(hierarchy: Any) -> dict[str, int]:
     C, faces = finest.size, 6 if finest.grid[0] > 1 else 4
     down, up = transfer(finest)
     passes = {
-        # x, r read and written, p and q read; y written, √d and couplings read
-        "update, restrict": DOUBLE * 6 * C + single * ((2 + faces) * C + down),
+        # r read and written, q read; y written, √d and couplings read
+        "update, restrict": DOUBLE * 3 * C + single * ((2 + faces) * C + down),
         # y and couplings read, z written
         "interpolate, smooth": single * ((2 + faces) * C + up),
-        # z read; p read and written, couplings in double precision read, q written
-        "direction, product": single * C + DOUBLE * (3 + faces) * C,
+        # z read; p read and written; x read and written, couplings in double precision read, q written
+        "direction, product": single * 3 * C + DOUBLE * (3 + faces) * C,
     }
     below = 0
     for level in hierarchy.levels[1:-1]:

@@ -1,6 +1,7 @@
 """The cost model: interpolation, the stored figures, calibrations that are damaged or foreign, and what is measured."""
 
 import dataclasses
+import itertools
 import json
 import logging
 import math
@@ -31,7 +32,7 @@ from resolvent.solvers.costs import (
 from resolvent.solvers.costs.model import KINDS, PARTS
 from resolvent.solvers.costs.problems import problem
 from resolvent.solvers.costs.stored import this_machine
-from resolvent.solvers.costs.ways import CACHED_UNKNOWNS
+from resolvent.solvers.costs.ways import CACHED_UNKNOWNS, LONG_ROW, WIDEST
 from resolvent.solvers.structure import Structure, structure_of
 
 SIZES = np.unique(np.logspace(0, 9, 200).astype(int))
@@ -342,11 +343,13 @@ def test_matrices_with_nan_get_no_preconditioner():
     assert not solve(Sparse(matrix, props=SPD), np.ones(A.shape[0])).converged
 
 
-def test_the_widest_ensemble_fits_the_caches_and_the_chunk():
-    for n in (100, 10_000, 10**7):
-        width = ensemble_width(n)
-        assert width == 1 or width * n <= CACHED_UNKNOWNS
-        assert all(whole % ensemble_width(n, whole) == 0 for whole in range(1, 20))
+def test_the_widest_ensemble_fits_the_caches_or_has_short_rows_and_fits_the_chunk():
+    for n, dimension in itertools.product((100, 4096, 10_000, 10**6, 10**7), (1, 2, 3)):
+        width = ensemble_width(n, dimension)
+        assert width == 1 or width * n <= CACHED_UNKNOWNS or width * n ** (1 / dimension) <= LONG_ROW + 1
+        assert width == WIDEST or 2 * width * n > CACHED_UNKNOWNS
+        assert all(whole % ensemble_width(n, dimension, whole) == 0 for whole in range(1, 20))
+    assert [ensemble_width(n**3, 3) for n in (32, 64, 128)] == [8, 4, 2]
 
 
 # Where the first choice fails --------------------------------------------------------------------------------------

@@ -33,10 +33,15 @@ def relative_residual(system: System, x: np.ndarray) -> float:
 
     For b = 0 it is 0 if A x = 0 exactly, else infinite; NaN for an x that is not finite.
     """
+    from ..solvers.vector_kernels import residual_norms
+
     precision = np.complex128 if np.iscomplexobj(x) or np.iscomplexobj(system.b) else np.float64
     b = np.asarray(system.b, dtype=precision).ravel()
-    residual = float(np.linalg.norm(b - system.A.matvec(np.asarray(x, dtype=precision).ravel())))
-    scale = float(np.linalg.norm(b))
+    product = system.A.matvec(np.asarray(x, dtype=precision).ravel())
+    if precision is np.float64:
+        residual, scale = residual_norms(b, product)
+    else:
+        residual, scale = float(np.linalg.norm(b - product)), float(np.linalg.norm(b))
     if scale > 0.0:
         return residual / scale
     return residual if residual == 0.0 or math.isnan(residual) else math.inf

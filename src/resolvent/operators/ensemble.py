@@ -65,10 +65,11 @@ class Ensemble(LinearOperator):
         members = tuple(members)
         if not members:
             raise ValueError("an ensemble needs at least one member")
-        first, kind = members[0], _kind(members[0])
-        for number, member in enumerate(members):
+        for member in members:
             if not isinstance(member, LinearOperator):
                 raise TypeError(f"members must be operators, got {type(member).__name__}: wrap it with as_operator")
+        first, kind = members[0], _kind(members[0])
+        for number, member in enumerate(members):
             if _kind(member) != kind or member.shape[0] != member.shape[1]:
                 raise ValueError(
                     "members must be square and have one shape, dtype, device and grid, and be all on numpy or all on "

@@ -81,7 +81,7 @@ def estimate(
     elif way == "multigrid" and rhs == 1 and structure.dimension > 1:
         # From a handful of systems on they are solved together, as many at once as the caches hold.
         count = max(n_systems, structure.members)
-        if count >= min(4, ensemble_width(structure.unknowns)):
+        if count >= min(4, ensemble_width(structure.unknowns, structure.dimension)):
             entry = TOGETHER
     curve = model.curve(kind, entry)
     if curve is None:

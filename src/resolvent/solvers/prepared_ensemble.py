@@ -130,15 +130,19 @@ class PreparedEnsemble:
         return self._solve_together(b, x0)
 
     def _solve_together(self, b: Array, x0: Array | None) -> list[Result]:
+        from .vector_kernels import sizes_of_rows
+
         start = time.perf_counter()
         b = np.ascontiguousarray(_real_rows("b", b), dtype=np.float64)
         x = np.zeros_like(b) if x0 is None else np.array(_real_rows("x0", x0), dtype=np.float64, order="C")
         with np.errstate(all="ignore"):  # overflow and not-a-number become statuses
-            scale = safe_scale(_largest(b))
+            largest, norms = np.empty((2, len(b)))
+            sizes_of_rows(b, largest, norms)
+            scale = safe_scale(largest)
             scaled = bool((scale != 1.0).any())
             if scaled:
                 b, x = b / scale[:, None], x / scale[:, None]
-            norms = np.linalg.norm(b, axis=1)
+                sizes_of_rows(b, largest, norms)
             tolerances = np.maximum(self.solver.rtol * norms, self.solver.atol / scale)
             x[norms == 0.0] = 0.0  # the solution, whatever x0 is; anything else could only approximate it
             known = norms if x0 is None else np.where(norms == 0.0, norms, np.nan)

@@ -129,3 +129,26 @@ def residual(b: np.ndarray, product: np.ndarray) -> float:
         product[i] = value
         total += value * value
     return float(np.sqrt(total))
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def sizes_of_rows(rows: np.ndarray, largest: np.ndarray, norms: np.ndarray) -> None:
+    """largest = max |x| but for not-a-number, norms = ‖x‖₂, of each real row x."""
+    for r in range(rows.shape[0]):
+        total, most, x = 0.0, 0.0, rows[r]
+        for i in range(x.size):
+            value = abs(x[i])
+            most = value if value > most else most
+            total += value * value
+        largest[r], norms[r] = most, np.sqrt(total)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def residual_norms(b: np.ndarray, product: np.ndarray) -> tuple[float, float]:
+    """Return ‖b − product‖₂ and ‖b‖₂ of real vectors, in one pass without the threads of BLAS."""
+    left, size = 0.0, 0.0
+    for i in range(b.size):
+        value = b[i] - product[i]
+        left += value * value
+        size += b[i] * b[i]
+    return float(np.sqrt(left)), float(np.sqrt(size))

@@ -210,7 +210,7 @@ def test_members_of_other_grids_or_rings_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("dim", "precision", "limit"), [(2, "single", 160), (2, "double", 150), (3, "single", 180), (3, "double", 165)]
+    ("dim", "precision", "limit"), [(2, "single", 103), (2, "double", 142), (3, "single", 123), (3, "double", 166)]
 )
 def test_storage_is_as_documented(dim, precision, limit):
     A, b = darcy(256 if dim == 2 else 40, dim=dim)

@@ -127,7 +127,7 @@ def measure_point(kind: str, way: str, side: int, repeats: int) -> Point:
 
 def _measure_ensemble(kind: str, side: int, repeats: int) -> Point:
     A, b = problem(kind, side, 0)
-    width = ensemble_width(A.shape[0])
+    width = ensemble_width(A.shape[0], len(A.grid or (1,)))
     members = [problem(kind, side, number)[0] for number in range(width)]
     turned: list[LinearOperator] = [*members[1:], members[0]]
     right: Array = np.stack([b] * width)

@@ -24,8 +24,12 @@ WIDEST = 16
 """Most members of an ensemble."""
 
 CACHED_UNKNOWNS = 262_144
-"""Unknowns of all members of an ensemble together. Some 75 bytes each are worked with in every iteration: fewer members
-leave more of them in cache, more members have longer rows to loop over (the costs in benchmarks/multigrid.py)."""
+"""Unknowns of all members of an ensemble together, as many as are faster than fewer: some 75 bytes each are worked with
+in every iteration (the costs in benchmarks/multigrid.py)."""
+
+LONG_ROW = 256
+"""Numbers in a row of the grid, all members counted, below which calls for each row cost more than a larger ensemble
+loses in the caches: at 64³ one member takes 237 ns an unknown, two 162, four 146 (one thread of an AMD EPYC)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,15 +86,20 @@ TOGETHER = "multigrid, together"
 """Entry of the cost model for multigrid on ensembles, a member."""
 
 
-def ensemble_width(unknowns: int, whole: int = WIDEST) -> int:
+def ensemble_width(unknowns: int, dimension: int, whole: int = WIDEST) -> int:
     """Return how many systems are best solved together: a power of two, of which `whole` is a multiple.
 
     Examples
     --------
-    >>> ensemble_width(64**2), ensemble_width(256**2), ensemble_width(64**2, whole=12)
-    (16, 4, 4)
+    >>> (
+    ...     ensemble_width(64**2, 2),
+    ...     ensemble_width(256**2, 2),
+    ...     ensemble_width(64**3, 3),
+    ...     ensemble_width(64**2, 2, whole=12),
+    ... )
+    (16, 4, 4, 4)
     """
-    width = WIDEST
-    while width > 1 and (width * unknowns > CACHED_UNKNOWNS or whole % width):
+    width, points = WIDEST, unknowns ** (1.0 / dimension)
+    while width > 1 and (whole % width or (width * unknowns > CACHED_UNKNOWNS and width * points > LONG_ROW + 0.5)):
         width //= 2
     return width

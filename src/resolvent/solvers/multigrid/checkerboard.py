@@ -92,7 +92,7 @@ class CheckerboardHierarchy:
     ) -> None:
         self.levels = plan(grid, members, periodic, strengths)
         self.members, self.reduced, self.grounded, self.sweeps = members, reduced, grounded, sweeps
-        fields = self.fields = arrange(self.levels, reduced=reduced, grounded=grounded)
+        fields = self.fields = arrange(tuple(self.levels), reduced=reduced, grounded=grounded)
         self.constants = np.zeros(fields.total_constants, dtype=precision)
         self.work = np.zeros(fields.total_work, dtype=precision)
         self.network = np.zeros(fields.total_network, dtype=precision)

@@ -5,9 +5,9 @@ where A is, with half the unknowns, and the residual of the red rows is zero thr
 in double precision, the preconditioner and the direction p in whatever precision the fields have: q = S p is the
 product of the p that is stored, so that its rounding turns the direction a little, and spoils nothing.
 
-Each iteration goes through the finest level three times: (1) x += α p, r −= α q, y = r in the precision of the
-preconditioner, Cᵀ y and its restriction; (2) interpolation, z = y + C x_r and yᵀz; (3) p = z + β p, Cᵀ p, q = S p and
-pᵀq. Rows that depend on neighbours run a few rows behind, while these are in cache.
+Each iteration goes through the finest level three times: (1) r −= α q, y = r in the precision of the preconditioner,
+Cᵀ y and its restriction; (2) interpolation, z = y + C x_r and yᵀz; (3) x += α p with what p was, p = z + β p, Cᵀ p,
+q = S p and pᵀq. Rows that depend on neighbours run a few rows behind, while these are in cache.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .checkerboard_fields import (
     LEVEL_WIDTH,
     RHS_BLACK,
 )
-from .checkerboard_loops import add_product, add_row, add_square, compiled, helper, subtract_row, turn_row
+from .checkerboard_loops import add_product, add_row, add_square, compiled, helper, step_and_turn_row, subtract_row
 from .checkerboard_rows import towards_black, towards_red
 
 RUNNING, DONE, INDEFINITE, NOT_FINITE = range(4)
@@ -63,7 +63,7 @@ def sum_of_row(row, values):  # type: ignore[no-untyped-def]
 
 
 @helper
-def update_and_restrict(c, f, at, sizes, rows, planes, alpha, p, q, x, r, root, norms):  # type: ignore[no-untyped-def]
+def update_and_restrict(c, f, at, sizes, rows, planes, alpha, q, r, root, norms):  # type: ignore[no-untyped-def]
     """Pass (1); adds the squares of the unscaled residual to `norms`."""
     here, size = at[0], sizes[0]
     members, width, pad, lag = size[LEVEL_MEMBERS], size[LEVEL_WIDTH], size[LEVEL_PAD], size[LEVEL_LAG]
@@ -74,7 +74,6 @@ def update_and_restrict(c, f, at, sizes, rows, planes, alpha, p, q, x, r, root, 
     for step in range(count + lag):
         if step < count:
             o = pad + step * width
-            add_row(alpha, p, o, x, width)
             subtract_row(alpha, q, o, r, f, here[RHS_BLACK] + o, width)
             add_square(root, o, r, o, norms, width)
         if step >= lag:
@@ -85,15 +84,15 @@ def update_and_restrict(c, f, at, sizes, rows, planes, alpha, p, q, x, r, root, 
 
 
 @helper
-def direct_and_multiply(f, at, sizes, rows, fine, beta, p, q, buffer, p_dot_q):  # type: ignore[no-untyped-def]
-    """Pass (3): p = z + β p and q = S p in double precision; adds p q to `p_dot_q`."""
+def direct_and_multiply(f, at, sizes, rows, fine, alpha, beta, x, p, q, buffer, p_dot_q):  # type: ignore[no-untyped-def]
+    """Pass (3): x += α p, p = z + β p and q = S p in double precision; adds p q to `p_dot_q`."""
     here, size = at[0], sizes[0]
     width, pad, lag = size[LEVEL_WIDTH], size[LEVEL_PAD], size[LEVEL_LAG]
     mask, count = rolling_rows(size) - 1, size[LEVEL_ROWS]
     for step in range(count + 2 * lag):
         if step < count:
             o = pad + step * width
-            turn_row(f, here[BLACK] + o, beta, p, o, width)
+            step_and_turn_row(f, here[BLACK] + o, alpha, beta, x, p, o, width)
         if lag <= step < count + lag:
             row = rows[size[LEVEL_TABLE] + step - lag]
             o = pad + ((step - lag) & mask) * width
@@ -148,7 +147,7 @@ def reduced_cg(  # type: ignore[no-untyped-def]
     )
     count = 0
     while True:
-        update_and_restrict(c, f, at, sizes, rows, planes, alpha, p, q, x, r, root, place)
+        update_and_restrict(c, f, at, sizes, rows, planes, alpha, q, r, root, place)
         sum_of_row(place, norms)
         running = False
         for b in range(members):
@@ -162,6 +161,8 @@ def reduced_cg(  # type: ignore[no-untyped-def]
                 else:
                     running = True
         if not running or count >= maxiter:
+            for row in range(size[LEVEL_ROWS]):
+                add_row(alpha, p, size[LEVEL_PAD] + row * width, x, width)
             return count
         visit(c, f, at, sizes, rows, planes, 1, sweeps)
         interpolate_black(c, f, at, sizes, rows, planes, small_buffer, place)
@@ -169,7 +170,7 @@ def reduced_cg(  # type: ignore[no-untyped-def]
         for b in range(members):
             a[b] = rho[b] / rho_old[b] if count > 0 and state[b] == RUNNING else 0.0
         spread_over_row(a, beta)
-        direct_and_multiply(f, at, sizes, rows, fine, beta, p, q, buffer, place)
+        direct_and_multiply(f, at, sizes, rows, fine, alpha, beta, x, p, q, buffer, place)
         sum_of_row(place, curvature)
         for b in range(members):
             a[b] = 0.0

@@ -41,10 +41,11 @@ TINY = 1e-30
 """Keeps 0/0 away; conductances are scaled to the order of one."""
 
 helper = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inlined = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 """For what only compiled functions call: without the entries from Python, which take half of the compilation."""
 
 
-@helper
+@inlined
 def set_two(a, i, j, x, k, m, out, o, n):  # type: ignore[no-untyped-def]
     """out = a x + a x, two products."""
     i, j, k, m, o = uint64(i), uint64(j), uint64(k), uint64(m), uint64(o)
@@ -53,16 +54,7 @@ def set_two(a, i, j, x, k, m, out, o, n):  # type: ignore[no-untyped-def]
         out[o + f] = a[i + f] * x[k + f] + a[j + f] * x[m + f]
 
 
-@helper
-def add_two(a, i, j, x, k, m, sign, out, o, n):  # type: ignore[no-untyped-def]
-    """out += sign (a x + a x)."""
-    i, j, k, m, o = uint64(i), uint64(j), uint64(k), uint64(m), uint64(o)
-    for step in range(n):
-        f = uint64(step)
-        out[o + f] += sign * (a[i + f] * x[k + f] + a[j + f] * x[m + f])
-
-
-@helper
+@inlined
 def set_four(a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: ignore[no-untyped-def]
     """out = the sum of four products a x."""
     i, j, k, h, o = uint64(i), uint64(j), uint64(k), uint64(h), uint64(o)
@@ -72,7 +64,32 @@ def set_four(a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: ignore[no-untype
         out[o + f] = (a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f])
 
 
-@helper
+@inlined
+def set_six(a, i, j, k, h, l, m, x, p, q, r, s, t, u, out, o, n):  # type: ignore[no-untyped-def]  # noqa: E741
+    """out = the sum of six products a x."""
+    i, j, k, h, l, m, o = uint64(i), uint64(j), uint64(k), uint64(h), uint64(l), uint64(m), uint64(o)  # noqa: E741
+    p, q, r, s, t, u = uint64(p), uint64(q), uint64(r), uint64(s), uint64(t), uint64(u)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = ((a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f])) + (
+            a[l + f] * x[t + f] + a[m + f] * x[u + f]
+        )
+
+
+@inlined
+def set_to_six(y, d, sign, a, i, j, k, h, l, m, x, p, q, r, s, t, u, out, o, n):  # type: ignore[no-untyped-def]  # noqa: E741
+    """out = y + sign · the sum of six products a x."""
+    i, j, k, h, l, m, o = uint64(i), uint64(j), uint64(k), uint64(h), uint64(l), uint64(m), uint64(o)  # noqa: E741
+    p, q, r, s, t, u, d = uint64(p), uint64(q), uint64(r), uint64(s), uint64(t), uint64(u), uint64(d)
+    for step in range(n):
+        f = uint64(step)
+        out[o + f] = y[d + f] + sign * (
+            ((a[i + f] * x[p + f] + a[j + f] * x[q + f]) + (a[k + f] * x[r + f] + a[h + f] * x[s + f]))
+            + (a[l + f] * x[t + f] + a[m + f] * x[u + f])
+        )
+
+
+@inlined
 def set_to_four(y, m, sign, a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: ignore[no-untyped-def]
     """out = y + sign · the sum of four products a x."""
     i, j, k, h, o, m = uint64(i), uint64(j), uint64(k), uint64(h), uint64(o), uint64(m)
@@ -84,7 +101,7 @@ def set_to_four(y, m, sign, a, i, j, k, h, x, p, q, r, s, out, o, n):  # type: i
         )
 
 
-@helper
+@inlined
 def add_product(x, i, y, j, out, n):  # type: ignore[no-untyped-def]
     """out += x y from the start of `out` on, in its precision."""
     i, j = uint64(i), uint64(j)
@@ -93,7 +110,7 @@ def add_product(x, i, y, j, out, n):  # type: ignore[no-untyped-def]
         out[f] += x[i + f] * y[j + f]
 
 
-@helper
+@inlined
 def add_square(weight, i, r, j, out, n):  # type: ignore[no-untyped-def]
     """out += (weight · r)² from the start of `out` on."""
     i, j = uint64(i), uint64(j)
@@ -103,7 +120,7 @@ def add_square(weight, i, r, j, out, n):  # type: ignore[no-untyped-def]
         out[f] += t * t
 
 
-@helper
+@inlined
 def add_row(alpha, p, i, x, n):  # type: ignore[no-untyped-def]
     """x += α p, both at i; α from its start on."""
     i = uint64(i)
@@ -112,7 +129,7 @@ def add_row(alpha, p, i, x, n):  # type: ignore[no-untyped-def]
         x[i + f] += alpha[f] * p[i + f]
 
 
-@helper
+@inlined
 def subtract_row(alpha, q, i, r, y, m, n):  # type: ignore[no-untyped-def]
     """r −= α q, both at i, and y = r."""
     i, m = uint64(i), uint64(m)
@@ -123,16 +140,18 @@ def subtract_row(alpha, q, i, r, y, m, n):  # type: ignore[no-untyped-def]
         y[m + f] = t
 
 
-@helper
-def turn_row(z, m, beta, p, i, n):  # type: ignore[no-untyped-def]
-    """p = z + β p."""
+@inlined
+def step_and_turn_row(z, m, alpha, beta, x, p, i, n):  # type: ignore[no-untyped-def]
+    """x += α p, then p = z + β p."""
     i, m = uint64(i), uint64(m)
     for step in range(n):
         f = uint64(step)
-        p[i + f] = z[m + f] + beta[f] * p[i + f]
+        before = p[i + f]
+        x[i + f] += alpha[f] * before
+        p[i + f] = z[m + f] + beta[f] * before
 
 
-@helper
+@inlined
 def add_fields(x, i, y, j, out, o, n):  # type: ignore[no-untyped-def]
     """out = x + y."""
     i, j, o = uint64(i), uint64(j), uint64(o)
@@ -141,7 +160,7 @@ def add_fields(x, i, y, j, out, o, n):  # type: ignore[no-untyped-def]
         out[o + f] = x[i + f] + y[j + f]
 
 
-@helper
+@inlined
 def share(w, i, h, j, target, k, m, n):  # type: ignore[no-untyped-def]
     """Give w h to one row of `target` and the rest of h to another."""
     i, j, k, m = uint64(i), uint64(j), uint64(k), uint64(m)
@@ -152,7 +171,7 @@ def share(w, i, h, j, target, k, m, n):  # type: ignore[no-untyped-def]
         target[m + f] += h[j + f] - part
 
 
-@helper
+@inlined
 def between(w, i, source, k, m, out, o, n):  # type: ignore[no-untyped-def]
     """out = w of one row of `source` and 1 − w of another."""
     i, k, m, o = uint64(i), uint64(k), uint64(m), uint64(o)

@@ -21,7 +21,7 @@ from .checkerboard_fields import (
     WRAP,
 )
 from .checkerboard_layout import ABOVE, BELOW, LEFT, PARITY, RIGHT, ROW
-from .checkerboard_loops import add_two, helper, set_four, set_to_four
+from .checkerboard_loops import helper, set_four, set_six, set_to_four, set_to_six
 
 
 @helper
@@ -31,9 +31,14 @@ def towards_black(y, m, sign, c, at, sizes, row, x, start, out, o):  # type: ign
     i = sizes[LEVEL_PAD] + row[ROW] * width
     left = start[0] - row[PARITY] * members
     w, e, n, s = at[WEST] + i, at[EAST] + i, at[NORTH] + i, at[SOUTH] + i
-    set_to_four(y, m, sign, c, w, e, n, s, x, left, left + members, start[1], start[2], out, o, width)
     if sizes[LEVEL_SPACE]:
-        add_two(c, at[BELOW_FACE] + i, at[ABOVE_FACE] + i, x, start[3], start[4], sign, out, o, width)
+        b, a = at[BELOW_FACE] + i, at[ABOVE_FACE] + i
+        set_to_six(
+            y, m, sign, c, w, e, n, s, b, a, x, left, left + members, start[1], start[2], start[3], start[4], out, o,
+            width,
+        )  # fmt: skip
+    else:
+        set_to_four(y, m, sign, c, w, e, n, s, x, left, left + members, start[1], start[2], out, o, width)
     if sizes[LEVEL_WRAPPED]:
         last = width - 2 * members
         here, there = (0, last) if row[PARITY] else (last, 0)
@@ -52,10 +57,11 @@ def towards_red(c, at, sizes, row, x, start, out, o):  # type: ignore[no-untyped
     # The row before is coupled by its face towards this one, the higher of its two.
     n, s = at[SOUTH] + pad + row[LEFT] * width, at[NORTH] + pad + row[RIGHT] * width
     e, w = at[EAST] + i, at[WEST] + i + members
-    set_four(c, e, w, n, s, x, left, left + members, start[1], start[2], out, o, width)
     if sizes[LEVEL_SPACE]:
         b, a = at[ABOVE_FACE] + pad + row[BELOW] * width, at[BELOW_FACE] + pad + row[ABOVE] * width
-        add_two(c, b, a, x, start[3], start[4], c.dtype.type(1), out, o, width)
+        set_six(c, e, w, n, s, b, a, x, left, left + members, start[1], start[2], start[3], start[4], out, o, width)
+    else:
+        set_four(c, e, w, n, s, x, left, left + members, start[1], start[2], out, o, width)
     if sizes[LEVEL_WRAPPED]:
         last = width - 2 * members
         here, there = (last, 0) if row[PARITY] else (0, last)

@@ -127,7 +127,8 @@ class EnsembleState:
         strengths = _strengths(entries)
         # Which axes are coarsened must not depend on what was prepared for before.
         if self._box != box or plan(*box, strengths) != self.hierarchy.levels:
-            self._box, self.hierarchy = box, self._hierarchy(box, strengths, grounded=False)
+            grounded = any(_grounded_inside(grid, arrays) for arrays in entries)
+            self._box, self.hierarchy = box, self._hierarchy(box, strengths, grounded=grounded)
         self._factors = np.array([_normalising(arrays[0]) for arrays in entries])
         addresses = np.array([[array.ctypes.data for array in arrays] for arrays in entries], dtype=np.int64)
         claimed = all(Props.POSITIVE_DEFINITE in member.props for member in members)
@@ -146,7 +147,10 @@ class EnsembleState:
                 self._singular[number] = _ungrounded(member, arrays[0])
 
     def _hierarchy(self, box: Any, strengths: tuple[float, float, float], *, grounded: bool) -> CheckerboardHierarchy:
-        return CheckerboardHierarchy(*box, strengths, precision=self._precision, sweeps=self._sweeps, grounded=grounded)
+        grid, members, periodic = box
+        return CheckerboardHierarchy(
+            grid, members, periodic, strengths, precision=self._precision, sweeps=self._sweeps, grounded=grounded
+        )
 
     def solve(self, b: Array, x: Array, tolerances: np.ndarray, norms: np.ndarray, maxiter: int) -> Outcome:
         """Improve x until the true residuals meet the tolerances, or cannot.
@@ -167,16 +171,18 @@ class EnsembleState:
     def _solve(self, b: Array, x: Array, tolerances: np.ndarray, norms: np.ndarray, maxiter: int) -> Outcome:
         count = len(self.members)
         if self._r.shape != b.shape:
-            self._r = np.empty(b.shape)
-        r = self._r
-        np.copyto(r, b)
+            self._r = np.zeros(b.shape)
+        r, right = self._r, b
         none: list[Status | None] = [None] * count
         outcome = Outcome(norms.copy(), np.zeros(count, int), [], none, [""] * count)
         outcome.end(~np.isfinite(tolerances), Status.NONFINITE, "b is not finite")
         for number, flaw in enumerate(self.flaws):
             if flaw is not None:
                 outcome.end(np.arange(count) == number, *flaw)
-        self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
+        if np.isnan(norms).any():
+            np.copyto(r, b)
+            self._residuals(np.isnan(norms) & ~self._flawed(outcome), b, x, r, outcome)
+            right = r
         outcome.histories.extend([norm] for norm in outcome.norms)
         outcome.end(~np.isfinite(outcome.norms), Status.NONFINITE, "the residual is not finite")
         while True:
@@ -186,8 +192,9 @@ class EnsembleState:
                 return outcome
             before = outcome.norms.copy()
             limit = min(STRETCH, int((maxiter - outcome.iterations[left]).min()))
-            unfinished = self._stretch(left, r, x, tolerances, limit, outcome)
+            unfinished = self._stretch(left, right, x, tolerances, limit, outcome)
             self._residuals(left, b, x, r, outcome)
+            right = r
             for number in map(int, np.flatnonzero(left & ~np.isfinite(outcome.norms))):
                 x[number] = 0.0  # never not-a-number for the caller
                 outcome.norms[number] = np.linalg.norm(b[number])
@@ -210,8 +217,8 @@ class EnsembleState:
     def _residuals(self, which: np.ndarray, b: Array, x: Array, r: Array, outcome: Outcome) -> None:
         """Set r to b − A x by the operators that were given, in double precision."""
         for number in np.flatnonzero(which):
-            self.members[number].matvec(x[number], out=r[number])
-            outcome.norms[number] = residual(b[number], r[number])
+            self.members[number].matvec(np.asarray(x[number], dtype=np.float64), out=r[number])
+            outcome.norms[number] = residual(np.asarray(b[number], dtype=np.float64), r[number])
         outcome.products += int(which.sum())
 
     def _stretch(
@@ -254,6 +261,19 @@ def _entries_of(members: Sequence[LinearOperator]) -> list[Entries]:
     )
     nothing = np.full(math.prod(grid), np.nan)
     return [(grid, (nothing,) * 4, periodic) if entries is None else entries for entries in found]
+
+
+def _grounded_inside(grid: tuple[int, int, int], entries: tuple[Array, ...]) -> bool:
+    """Whether the row sum of the cell in the middle is more than rounding, where it touches no wall."""
+    if min(n for n in grid if n > 1) < 3 if max(grid) > 1 else True:
+        return False
+    centre, *couplings = entries
+    i, j, k = (n // 2 for n in grid)
+    at = (i * grid[1] + j) * grid[2] + k
+    steps = (1, grid[2], grid[1] * grid[2])
+    extents = grid[::-1]
+    faces = [c[at] + c[at - step] for c, step, n in zip(couplings, steps, extents, strict=True) if n > 1]
+    return bool(abs(centre[at] + sum(faces)) > WALL_ROUNDING * centre[at])
 
 
 def _ungrounded(A: LinearOperator, diagonal: Array) -> bool:

@@ -85,8 +85,8 @@ class GeometricMultigrid(Recipe):
     >>> from resolvent.solvers import CG, GeometricMultigrid
     >>> family = Darcy2D(resolution=64)
     >>> A, b = family.assemble(family.draw(np.random.default_rng(0)))
-    >>> [CG().solve(A, b, M=M).iterations for M in (None, GeometricMultigrid())]
-    [348, 9]
+    >>> CG().solve(A, b).iterations > 300, CG().solve(A, b, M=GeometricMultigrid()).iterations
+    (True, 9)
     >>> A, b = Darcy2D(resolution=12).assemble({"a": np.ones((12, 12))})
     >>> print(GeometricMultigrid()(A))
     Hierarchy(144 x 144, float64, V(1,1) cycle, red black, 5 levels, operator complexity 1.34, positive definite)

@@ -32,8 +32,8 @@ class MultigridCG(Solver):
     fails leaves the others alone. They share one thing, which axes are coarsened first: it is decided by the mean
     couplings of the first member, so that members whose anisotropy differs belong into ensembles of their own.
 
-    Storage for each unknown: 160 bytes in two dimensions and 180 in three, all of it reused by `Prepared.update`
-    (`precision="double"` keeps no second copy and takes 150 and 165), a few more on small grids. An iteration counts as
+    Storage for each unknown: 100 bytes in two dimensions and 120 in three, all of it reused by `Prepared.update`
+    (`precision="double"` takes 140 and 160), a few more on small grids. An iteration counts as
     one product with A and one with M.
 
     Do not use it for more than nearest neighbours, nonsymmetric or indefinite systems, nor for jumps of 10³ and more
