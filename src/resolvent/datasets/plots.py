@@ -140,7 +140,8 @@ def plot_residuals(dataset: Dataset, ax: Axes | None = None, *, marked: Sequence
     if logs.size < len(rho):
         title += f", {len(rho) - logs.size} not finite"
     ax.set_title(title, fontsize=10)
-    ax.set_xlabel("log₁₀ of the relative residual  ‖b − A u‖ / ‖b‖")
+    what = "log₁₀ of the relative residual  ‖b − A u‖ / ‖b‖"
+    ax.set_xlabel("log₁₀ of the largest evidence of error" if "t" in dataset.axes else what)
     ax.set_ylabel("samples")
     ax.set_xlim(edges[0], edges[-1] + width)
     ax.set_ylim(0.0, 1.18 * ax.get_ylim()[1])  # room for the legend
@@ -335,11 +336,14 @@ def _planar(values: np.ndarray, axes: Mapping[str, np.ndarray]) -> tuple[np.ndar
     elif values.ndim == len(grid) + 1 and values.shape[:-1] == grid:  # or last
         values, remark = np.sqrt((values**2).sum(axis=-1)), ", magnitude"
     coordinates = [(name, np.asarray(axis)) for name, axis in axes.items()]
-    if values.shape != grid:
+    in_space = [c for c in coordinates if c[0] != "t"]
+    if values.shape == tuple(len(axis) for _, axis in in_space):  # a state of a trajectory, such as the initial one
+        coordinates = in_space
+    elif values.shape != grid:
         coordinates = [c for c in coordinates if values.ndim == 1 and len(c[1]) == values.shape[0]][:1]
         return (values if values.ndim <= 2 else values.reshape(values.shape[0], -1)), coordinates, remark
-    if "t" in axes and values.ndim > 2:
-        at = list(axes).index("t")
+    if any(name == "t" for name, _ in coordinates) and values.ndim > 2:
+        at = [name for name, _ in coordinates].index("t")
         values, (_, times) = np.take(values, -1, axis=at), coordinates.pop(at)
         remark += f", t = {times[-1]:.3g}"
     while values.ndim > 2:

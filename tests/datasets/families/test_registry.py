@@ -10,6 +10,8 @@ from resolvent.datasets.family import Family, LinearFamily
 
 ALL = list(families.available().values())
 IDS = [family.name for family in ALL]
+SMALLEST = {"advection1d": 17}
+"""Where 8 points cannot carry the inputs."""
 
 
 def test_names_and_aliases_resolve():
@@ -59,7 +61,7 @@ def test_every_family_describes_itself(cls):
 
 @pytest.mark.parametrize("cls", ALL, ids=IDS)
 def test_every_family_draws_what_it_declares_and_reproducibly(cls):
-    family = dataclasses.replace(cls(), resolution=8)
+    family = dataclasses.replace(cls(), resolution=SMALLEST.get(cls.name, 8))
     first, again = (family.draw(np.random.default_rng(1)) for _ in range(2))
     declared = {name: spec.shape for name, spec in family.fields().items() if spec.role != "solution"}
     assert {name: np.shape(value) for name, value in first.items()} == declared

@@ -11,12 +11,16 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ..family import Family
+from .advection import Advection1D
+from .burgers import Burgers1D
 from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
 
 __all__ = [
+    "Advection1D",
+    "Burgers1D",
     "ConvectionDiffusion2D",
     "Darcy2D",
     "Darcy3D",
@@ -34,6 +38,8 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     ConvectionDiffusion2D,
     Helmholtz2D,
     Heat2D,
+    Advection1D,
+    Burgers1D,
 )
 
 
