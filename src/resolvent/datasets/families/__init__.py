@@ -17,6 +17,7 @@ from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
+from .navier_stokes import NavierStokes2D
 
 __all__ = [
     "Advection1D",
@@ -26,6 +27,7 @@ __all__ = [
     "Darcy3D",
     "Heat2D",
     "Helmholtz2D",
+    "NavierStokes2D",
     "available",
     "family_class",
     "get",
@@ -40,6 +42,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     Heat2D,
     Advection1D,
     Burgers1D,
+    NavierStokes2D,
 )
 
 
