@@ -6,7 +6,7 @@ import pytest
 
 from resolvent.datasets import GenerationInterrupted, describe, explain, generate, reproduce, verify
 from resolvent.datasets import open as open_dataset
-from resolvent.datasets.families import Advection1D, Burgers1D, NavierStokes2D
+from resolvent.datasets.families import Advection1D, Burgers1D, NavierStokes2D, Wave2D
 from resolvent.datasets.plots import plot_dataset
 from resolvent.datasets.transient import march_by_halving, worst_frame
 
@@ -14,6 +14,7 @@ FAMILIES = {
     "advection1d": Advection1D(resolution=32, frames=3),
     "burgers1d": Burgers1D(resolution=32, frames=3, final_time=0.2, viscosities=(0.04, 0.4)),
     "ns2d_vorticity": NavierStokes2D(resolution=64, frames=3, final_time=0.6),
+    "wave2d": Wave2D(resolution=24, frames=3, final_time=0.3),
 }
 each = pytest.mark.parametrize("name", FAMILIES)
 
@@ -111,9 +112,11 @@ def test_pictures_are_drawn(sets, name):
 @each
 def test_frames_are_channels_for_torch(sets, name):
     pytest.importorskip("torch")
-    x, y = open_dataset(sets[name]).torch()[0]
-    grid = tuple(len(axis) for key, axis in open_dataset(sets[name]).axes.items() if key != "t")
-    assert x.shape == (1, *grid) and y.shape == (3, *grid)
+    ds = open_dataset(sets[name])
+    x, y = ds.torch()[0]
+    grid = tuple(len(axis) for key, axis in ds.axes.items() if key != "t")
+    states, paths = (sum(spec.role == role for spec in ds.fields.values()) for role in ("input", "solution"))
+    assert x.shape == (states, *grid) and y.shape == (3 * paths, *grid)
 
 
 def test_a_failing_trajectory_is_flagged_with_its_evidence(tmp_path):

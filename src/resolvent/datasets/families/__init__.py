@@ -18,6 +18,7 @@ from .darcy import Darcy2D, Darcy3D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
 from .navier_stokes import NavierStokes2D
+from .wave import Wave2D
 
 __all__ = [
     "Advection1D",
@@ -28,6 +29,7 @@ __all__ = [
     "Heat2D",
     "Helmholtz2D",
     "NavierStokes2D",
+    "Wave2D",
     "available",
     "family_class",
     "get",
@@ -43,6 +45,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     Advection1D,
     Burgers1D,
     NavierStokes2D,
+    Wave2D,
 )
 
 
