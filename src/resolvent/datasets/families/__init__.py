@@ -15,6 +15,7 @@ from .advection import Advection1D
 from .burgers import Burgers1D
 from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
+from .diffusion_reaction import DiffusionReaction2D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
 from .navier_stokes import NavierStokes2D
@@ -26,6 +27,7 @@ __all__ = [
     "ConvectionDiffusion2D",
     "Darcy2D",
     "Darcy3D",
+    "DiffusionReaction2D",
     "Heat2D",
     "Helmholtz2D",
     "NavierStokes2D",
@@ -46,6 +48,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     Burgers1D,
     NavierStokes2D,
     Wave2D,
+    DiffusionReaction2D,
 )
 
 
