@@ -285,7 +285,7 @@ def test_more_right_hand_sides_favour_a_factorisation():
 
 
 def test_the_reasons_hold_every_estimate_and_the_winner_is_marked():
-    A, _ = problem("definite-3d", 24, 0)
+    A, _ = problem("definite-3d", 64, 0)
     choice = choose(A)
     text = str(choice)
     assert text.index("estimated multigrid") < text.index("against") and "cg+amg" in text and "measured on" in text

@@ -10,16 +10,17 @@ from .costs import WAYS, CostModel
 from .costs.ways import TOGETHER, ensemble_width
 from .structure import Structure
 
-RISK = 1.25
+RISK = 1.15
 """A method whose iterations depend on the coefficients must be estimated faster by this factor than one whose
-iterations do not: it was measured for coefficients of one law, and others take more."""
+iterations do not: it was measured for coefficients of one law, and others may take more. What fails is solved by what
+is surer (`rescue`), so that little is lost by a wrong guess."""
 
 DIRECT_UNKNOWNS = {1: math.inf, 2: 500_000, 3: 50_000}
 """Largest systems to factorise, by dimension: SuperLU then holds about 1.5 GB of factors (0.5 GB at 512²)."""
 
 TRUST = 60
-"""Iterations after which multigrid gives way to what is surer. It takes 10 to 30 where it is right; white noise of
-contrast 10⁶ and anisotropy whose direction changes take hundreds."""
+"""Iterations after which multigrid, or fast transforms as a preconditioner, gives way to what is surer. Both take 10 to
+30 where they are right; white noise of contrast 10⁶ and anisotropy whose direction changes take hundreds."""
 
 DIGITS = 8.0
 """Digits that the model was measured for."""
@@ -55,11 +56,13 @@ def candidates(structure: Structure) -> tuple[str, ...]:
             names.append("fft")
         if structure.box:
             names.append("multigrid")
+        if structure.smooth:
+            names.append("cg+fft")
         names.append("cg+amg")
         if structure.stable:
-            names.append("cg+ic")
+            names += ["cg+ic", "cg+ssor"]
     elif structure.character == "nonsymmetric":
-        names += ["bicgstab+ilu0", "gmres+ilu0", "gmres+ilu"] if structure.stable else ["gmres+ilu"]
+        names += ["bicgstab+ilu0", "gmres+ilu0", "gmres+ilu", "gmres+amg"] if structure.stable else ["gmres+ilu"]
     if structure.unknowns <= DIRECT_UNKNOWNS[structure.dimension]:
         names.append("direct")
     return tuple(names)

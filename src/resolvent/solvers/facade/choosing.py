@@ -12,6 +12,7 @@ from ...operators.arrays import is_torch
 from ..candidates import TRUST
 from ..choose import Choice, choose, choose_after, choose_for_singular, with_claims
 from ..direct import Direct
+from ..fast_poisson import FastPoisson
 from ..multigrid.multigrid_cg import MultigridCG
 from ..progress import Callback
 from ..result import Result, Timing
@@ -125,7 +126,8 @@ def _dtype(b: Any) -> Any:
 
 def _patient(choice: Choice) -> Choice:
     """Return the choice with a limit on iterations where something surer can follow."""
-    if not isinstance(choice.solver, MultigridCG) or choice.solver.maxiter is not None or choose_after(choice) is None:
+    quick = isinstance(choice.solver, MultigridCG) or isinstance(choice.M, FastPoisson)
+    if not quick or choice.solver.maxiter is not None or choose_after(choice) is None:
         return choice
     return dataclasses.replace(choice, solver=dataclasses.replace(choice.solver, maxiter=TRUST))
 

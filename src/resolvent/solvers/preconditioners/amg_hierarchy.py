@@ -79,11 +79,11 @@ class Hierarchy:
 
     def renewed(self, matrix: sp.csr_array, *, symmetric: bool) -> Hierarchy:
         """Return the levels of another matrix of this size: the same P and R, Galerkin products R A P anew."""
-        levels, A = [], _like(matrix, self.levels[0].A)
+        levels, A = [], _rows(matrix)
         with np.errstate(all="ignore"):  # what is not finite is refused above
-            for level, coarser in zip(self.levels, self.levels[1:], strict=False):
+            for level in self.levels[:-1]:
                 levels.append(dataclasses.replace(level, A=A))
-                A = _like(level.R @ A @ level.P, coarser.A)
+                A = _rows(level.R @ A @ level.P)
         return Hierarchy((*levels, Level(A)), symmetric=symmetric)
 
     def adjoint(self) -> Hierarchy:
@@ -124,10 +124,11 @@ def coarsened(matrix: sp.csr_array, recipe: AMG, *, symmetric: bool) -> Hierarch
         except (ValueError, np.linalg.LinAlgError) as error:
             raise ValueError(f"pyamg could not build {recipe!r}: {error}. If the options are right: {HINT}") from error
     splits = recipe.method == "air"
-    for one in (*found, last):
-        one.A.sum_duplicates()  # in the order in which sweeps go through a row
-    levels = [Level(one.A, one.P, one.R, np.array(one.splitting, dtype=bool) if splits else None) for one in found]
-    return Hierarchy((*levels, Level(last.A)), symmetric=symmetric)
+    levels = [
+        Level(_rows(one.A), _rows(one.P), _rows(one.R), np.array(one.splitting, dtype=bool) if splits else None)
+        for one in found
+    ]
+    return Hierarchy((*levels, Level(_rows(last.A))), symmetric=symmetric)
 
 
 def _builder(method: str) -> Any:
@@ -154,18 +155,18 @@ def _unpickled(levels: tuple[Level, ...], symmetric: bool) -> Hierarchy:
     return Hierarchy(levels, symmetric=symmetric)
 
 
-def _like(matrix: Any, other: Any) -> Any:
-    """Return a matrix in the format of another: rows, or blocks of one size."""
-    converted = matrix.tobsr(blocksize=other.blocksize) if other.format == "bsr" else matrix.tocsr()
+def _rows(matrix: Any) -> Any:
+    """Return a matrix as compressed rows, sorted, which is how sweeps go through them.
+
+    Blocks of pyamg's would save little here, and SciPy sorts them in Python.
+    """
+    converted = matrix.tocsr()
     converted.sum_duplicates()
     return converted
 
 
 def _adjoint(matrix: Any) -> Any:
-    if matrix is None:
-        return None
-    flipped = matrix.conj().T
-    return flipped.tobsr(blocksize=matrix.blocksize[::-1]) if matrix.format == "bsr" else flipped.tocsr()
+    return None if matrix is None else matrix.conj().T.tocsr()
 
 
 def _coarsest(matrix: sp.csr_array, symmetric: bool) -> Any:
