@@ -48,10 +48,10 @@ class DiffusionReaction2D(TransientFamily):
     Notes
     -----
     Finite volumes, and BDF2 with a first step of BDF1: α u + dt (D L u − λu(1 − u)) = r with L = −Δ, α = 3/2 and
-    r = 2u_n − u_{n−1}/2 (first α = 1, r = u_0). Newton from the extrapolation 2u_n − u_{n−1}; its systems are symmetric positive definite
-    and solved by conjugate gradients with the transform of their mean as preconditioner, a handful of iterations. No
-    splitting: it would freeze the matrix and its error. Second order in time and space. The evidence is the largest
-    ‖residual‖₂/‖r‖₂ of these equations over all steps, computed from the stored frames.
+    r = 2u_n − u_{n−1}/2 (first α = 1, r = u_0). Newton from the extrapolation 2u_n − u_{n−1}; its systems are symmetric
+    positive definite and solved by conjugate gradients with the transform of their mean as preconditioner, a handful of
+    iterations. No splitting: it would freeze the matrix, and its error stays. Second order in time and space. The
+    evidence is the largest ‖residual‖₂/‖r‖₂ of these equations over all steps, computed from the stored frames.
 
     References
     ----------
