@@ -10,6 +10,7 @@ import numpy as np
 
 from .chunk_decision import entries_of, solve_times
 from .family import FieldSpec
+from .methods import NONE
 from .reader import Dataset
 
 if TYPE_CHECKING:
@@ -219,11 +220,17 @@ def _residuals_by_index(dataset: Dataset, ax: Axes, rows: Sequence[int]) -> None
     ax.axhline(float(dataset.config["rtol"]), color=_RED, linewidth=1.4, linestyle="--")
     ax.set_yscale("log")
     solvers = [share.arm for share in dataset.shares] or [dataset.provenance["decision"]["chosen"]]
-    ax.set_title(f"solved by {', '.join(solvers[:3])}{' and others' if len(solvers) > 3 else ''}", fontsize=10)
+    by = f"solved by {', '.join(solvers[:3])}{' and others' if len(solvers) > 3 else ''}"
+    ax.set_title("marched by the family's integrator" if solvers == [NONE] else by, fontsize=10)
     ax.set_xlabel("sample index")
-    ax.set_ylabel("relative residual")
+    ax.set_ylabel(f"relative {_measure(dataset)}")
     ax.locator_params(axis="x", integer=True)
     _plain(ax)
+
+
+def _measure(dataset: Dataset) -> str:
+    """What rho is: the residual of a system, or the evidence about a trajectory."""
+    return "error" if "t" in dataset.axes else "residual"
 
 
 def _plain(ax: Axes) -> None:
@@ -254,7 +261,7 @@ def _choose(dataset: Dataset, indices: Sequence[int] | None) -> tuple[list[int],
     rho = dataset.column("certificate/rho_float64")
     if indices is None:
         order = np.argsort(rho, kind="stable")
-        picks = {0: "", int(order[n // 2]): "median residual", int(order[-1]): "worst residual"}
+        picks = {0: "", int(order[n // 2]): f"median {_measure(dataset)}", int(order[-1]): f"worst {_measure(dataset)}"}
         for other in range(1, n):  # where these coincide
             if len(picks) < 3:
                 picks.setdefault(other, "")
@@ -266,7 +273,7 @@ def _choose(dataset: Dataset, indices: Sequence[int] | None) -> tuple[list[int],
     if not 1 <= len(picks) <= MAX_SAMPLES:
         raise ValueError(f"expected 1 to {MAX_SAMPLES} samples to draw in one figure, got {len(picks)}")
     remarks = {
-        row: f"sample {int(dataset.indices[row])}\n{remark or 'residual'} {rho[row]:.1e}"
+        row: f"sample {int(dataset.indices[row])}\n{remark or _measure(dataset)} {rho[row]:.1e}"
         for row, remark in picks.items()
     }
     return list(picks), remarks

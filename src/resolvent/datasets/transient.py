@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 Judge = Callable[[Fields], dict[str, float]]
 """Solution fields to evidence numbers, each 0 for a perfect trajectory."""
 
-_VALUES_PER_UNKNOWN = 30
-"""Values that an integrator updates in the time that a sparse solver needs for one unknown, roughly."""
-
 
 class March(NamedTuple):
     """A trajectory with the evidence about it.
@@ -72,6 +69,8 @@ class TransientFamily(Family):
 
     evidence: ClassVar[Mapping[str, str]]
     """Names and meanings of the certificate's further columns."""
+    values_per_unknown: ClassVar[int] = 100
+    """Values that a step updates in the time that a sparse solver needs for one unknown, roughly."""
 
     @abc.abstractmethod
     def steps(self, inputs: Inputs) -> int:
@@ -121,7 +120,7 @@ class TransientProblem(DiscreteProblem):
     def work(self) -> int:
         """Points times steps, in unknowns of a sparse system."""
         points = math.prod(len(axis) for name, axis in self.family.axes().items() if name != "t")
-        return max(points * self.steps // _VALUES_PER_UNKNOWN, 1)
+        return max(points * self.steps // self.family.values_per_unknown, 1)
 
     def expand(self, x: Any) -> dict[str, np.ndarray]:
         """Return the fields of a `March`."""

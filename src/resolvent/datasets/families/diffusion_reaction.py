@@ -74,6 +74,7 @@ class DiffusionReaction2D(TransientFamily):
     equation: ClassVar[str] = "u_t = DΔu + λu(1 − u)"
     domain: ClassVar[str] = "(0, 1)²"
     boundary: ClassVar[str] = "∂u/∂n = 0"
+    values_per_unknown: ClassVar[int] = 15
     evidence: ClassVar[Mapping[str, str]] = {
         "step_residual": "largest relative residual of the nonlinear equations of a step, over all steps"
     }

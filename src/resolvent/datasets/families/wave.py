@@ -65,6 +65,7 @@ class Wave2D(TransientFamily):
     boundary: ClassVar[str] = "periodic"
     grid: ClassVar[str] = "periodic"
     default_rtol: ClassVar[float] = 1e-10
+    values_per_unknown: ClassVar[int] = 5000
     evidence: ClassVar[Mapping[str, str]] = {
         "energy_drift": "largest change of the discrete energy over all frames, relative to the initial energy"
     }
