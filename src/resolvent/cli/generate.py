@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 --workers 2 --out darcy.h5"
 
 STRATEGIES = (
-    *("multigrid", "direct", "fft", "cg+amg", "cg+ic", "cg+ssor", "cg+fft"),
+    *("multigrid", "direct", "superposition", "fft", "cg+amg", "cg+ic", "cg+ssor", "cg+fft"),
     *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the library's."""

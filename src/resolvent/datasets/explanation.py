@@ -41,7 +41,7 @@ def explain(
     >>> from resolvent import datasets
     >>> decision = datasets.explain("darcy")
     >>> decision.chosen, sorted(estimate.way for estimate in decision.estimates)
-    ('multigrid', ['cg+amg', 'cg+ic', 'direct', 'multigrid'])
+    ('multigrid', ['cg+amg', 'cg+fft', 'cg+ic', 'cg+ssor', 'direct', 'multigrid'])
     """
     family = as_family(family)
     rtol = family.default_rtol if rtol is None else rtol

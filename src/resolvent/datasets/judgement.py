@@ -46,8 +46,8 @@ def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgeme
         What solvers are asked for.
     """
     from ..operators import Props, StructureError, detect_props
-    from ..solvers.candidates import ranked, told
-    from ..solvers.costs import packaged_model
+    from ..solvers.candidates import candidates, ranked, told
+    from ..solvers.costs import WAYS, packaged_model
     from ..solvers.multigrid.multigrid_cg import fits
     from ..solvers.structure import structure_of
 
@@ -61,14 +61,34 @@ def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgeme
         if not props & (Props.SYMMETRIC | Props.SELF_ADJOINT):
             props |= detect_props(matrix)
     structure = structure_of(A, props, matrix)
+    if structure is not None:
+        # Entries a row only suggest the dimension of an operator without a grid: vector fields in the plane have many.
+        structure = dataclasses.replace(structure, dimension=min(structure.dimension, len(family.axes())))
     constant = _constant(family, seed, found)
     systems, rhs = (1.0, math.inf) if constant else (math.inf, 1.0)
     model = packaged_model()
-    estimates = () if structure is None else ranked(structure, model, n_systems=systems, rhs=rhs, rtol=rtol)
+    names = None
     traits = f"{A.shape[0]} unknowns, {structure}" + (", one matrix for all samples" if constant else "")
+    if structure is not None and _coupled(family):
+        # Coarsening and incomplete factors were measured for scalar equations, and take many times longer for others.
+        names = [name for name in candidates(structure) if not WAYS[name].iterative] or None
+        traits += ", several fields coupled (costs of iterations are known for one)"
+    estimates = () if structure is None else ranked(structure, model, names, n_systems=systems, rhs=rhs, rtol=rtol)
     if not estimates:
         return Judgement("direct", f"{traits}: no other method is sure to converge")
+    if constant and estimates[0].way == "direct":
+        from .superposition import rhs_dimension
+
+        dimension = rhs_dimension(family, seed, found)
+        if dimension is not None:
+            why = f"{traits}, right-hand sides of {dimension} dimensions: a chunk combines as many solutions"
+            return Judgement("superposition", f"{why}, each {told(estimates, model, 'a system')}", estimates)
     return Judgement(estimates[0].way, f"{traits}: {told(estimates, model, 'a sample')}", estimates)
+
+
+def _coupled(family: Family) -> bool:
+    """Whether the equation is one for several fields."""
+    return sum(spec.role == "solution" for spec in family.fields().values()) > 1
 
 
 def same_matrix(A: Any, B: Any) -> bool:

@@ -221,9 +221,17 @@ def _one_by_one(name: str, **changes: Any) -> Callable[[Request], Method]:
     return make
 
 
+def _superposition(request: Request) -> Method:
+    from ..solvers import Direct
+    from .superposition import Superposed
+
+    return Superposed(Direct(rtol=request.aim))
+
+
 STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "multigrid": _multigrid(),
     "direct": _one_by_one("direct"),
+    "superposition": _superposition,
     "fft": _one_by_one("fft"),
     "cg+amg": _one_by_one("cg+amg"),
     "cg+ic": _one_by_one("cg+ic"),
@@ -234,7 +242,8 @@ STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "gmres+amg": _one_by_one("gmres+amg"),
     "bicgstab+ilu0": _one_by_one("bicgstab+ilu0"),
 }
-"""Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard."""
+"""Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard,
+``superposition`` is for one matrix and right-hand sides of few numbers."""
 
 VARIANTS: dict[str, Callable[[Request], Method]] = {
     "multigrid:half": _multigrid(0.5),

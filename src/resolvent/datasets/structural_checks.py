@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from .random_fields import FloatArray
 
@@ -99,16 +100,16 @@ def structural_checks(
     if bad.size:
         # Every other check compares numbers, which NaN would pass or fail at random.
         return [Check("finite", False, f"{bad.size} entries are not finite")]
-    entries = _split(matrix, grid)
+    entries = _split(matrix, grid, np.arange(size))
     missing = _missing_neighbours(grid)
     scale: FloatArray = np.abs(entries.diagonal) + np.bincount(entries.rows, np.abs(entries.values), minlength=size)
     sums = entries.diagonal + np.bincount(entries.rows, entries.values, minlength=size)
     difference = matrix - matrix.T
     # Exactly symmetric, as it should be: the symmetric part is then already taken apart.
-    symmetric = _split(0.5 * (matrix + matrix.T), grid) if difference.nnz else entries
+    symmetric = _split(0.5 * (matrix + matrix.T), grid, np.arange(size)) if difference.nnz else entries
     checks = [
         Check("finite", True, "all entries are finite"),
-        _pattern(entries, grid),
+        _pattern(entries, np.ones(grid, dtype=bool)),
         _symmetry(difference.tocoo(), scale),
         _all_true("diagonal", entries.diagonal > 0, entries.diagonal, "positive"),
         _all_true("M-matrix signs", entries.values <= 0, entries.values, "off-diagonal entries ≤ 0"),
@@ -123,11 +124,70 @@ def structural_checks(
     return checks
 
 
-def _split(matrix: sp.csr_array, grid: tuple[int, ...]) -> _Entries:
+def masked_checks(A: Any, inside: npt.NDArray[np.bool_], anchored: npt.NDArray[np.bool_]) -> list[Check]:
+    """Check a matrix that should discretise −∇·(a∇u) on part of a structured grid.
+
+    Parameters
+    ----------
+    A : LinearOperator, sparse matrix or array of shape (n, n)
+        Real; a `LinearOperator` must have `to_sparse`.
+    inside : array of bool, shape grid
+        Which points are unknowns, n of them, numbered in C order.
+    anchored : array of bool, shape grid
+        Which of them are next to a place where u is prescribed.
+
+    Returns
+    -------
+    checks : list of Check
+        ``finite``, ``pattern``, ``symmetry``, ``diagonal`` and ``M-matrix signs`` as in `structural_checks`;
+        ``interior row sums`` (zero where not anchored: insulated walls leave constants in the kernel); ``boundary row
+        sums`` (positive where anchored); ``definite`` (every connected part has an anchored point: with the signs and
+        row sums above A is then irreducibly diagonally dominant part by part, hence positive definite).
+
+    Raises
+    ------
+    ValueError
+        If A does not fit the mask.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> from resolvent.datasets.structural_checks import masked_checks
+    >>> A = sp.csr_array(np.array([[2.0, -1.0], [-1.0, 1.0]]))
+    >>> mask = np.array([True, True, False])
+    >>> all(check.passed for check in masked_checks(A, mask, np.array([True, False, False])))
+    True
+    """
+    matrix = sp.csr_array(A.to_sparse() if hasattr(A, "to_sparse") else A).astype(np.float64)
+    place = np.flatnonzero(inside)
+    if matrix.shape != (place.size, place.size):
+        raise ValueError(f"the mask has {place.size} unknowns, so A must be square of that size, got {matrix.shape}")
+    if not np.isfinite(matrix.data).all():
+        return [Check("finite", False, "an entry is not finite")]
+    entries = _split(matrix, inside.shape, place)
+    scale: FloatArray = np.abs(entries.diagonal) + np.bincount(entries.rows, np.abs(entries.values), place.size)
+    sums = entries.diagonal + np.bincount(entries.rows, entries.values, minlength=place.size)
+    walls = anchored.ravel()[place]
+    parts, part = connected_components(matrix, directed=False)
+    held = np.bincount(part[walls], minlength=parts) > 0
+    return [
+        Check("finite", True, "all entries are finite"),
+        _pattern(entries, inside),
+        _symmetry((matrix - matrix.T).tocoo(), scale),
+        _all_true("diagonal", entries.diagonal > 0, entries.diagonal, "positive"),
+        _all_true("M-matrix signs", entries.values <= 0, entries.values, "off-diagonal entries ≤ 0"),
+        _all_true("interior row sums", (np.abs(sums) <= _ROUNDING * scale)[~walls], sums[~walls], "zero"),
+        _all_true("boundary row sums", (sums > _ROUNDING * scale)[walls], sums[walls], "positive"),
+        Check("definite", bool(held.all()), f"{held.sum()} of {parts} connected parts reach a place of given u"),
+    ]
+
+
+def _split(matrix: sp.csr_array, grid: tuple[int, ...], place: npt.NDArray[np.int64]) -> _Entries:
+    """Take a matrix apart; `place` is where on the grid the unknowns lie."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     kept = (rows != matrix.indices) & (matrix.data != 0)
     rows, columns, values = rows[kept], matrix.indices[kept].astype(np.int64), matrix.data[kept]
-    offset, low = np.abs(columns - rows), np.minimum(rows, columns)
+    offset, low = np.abs(place[columns] - place[rows]), np.minimum(place[rows], place[columns])
     neighbours = np.zeros(rows.size, dtype=bool)
     stride = math.prod(grid)
     for n in grid:
@@ -147,13 +207,14 @@ def _missing_neighbours(grid: tuple[int, ...]) -> npt.NDArray[np.int64]:
     return missing.ravel()
 
 
-def _pattern(entries: _Entries, grid: tuple[int, ...]) -> Check:
+def _pattern(entries: _Entries, inside: npt.NDArray[np.bool_]) -> Check:
     strangers = np.flatnonzero(~entries.neighbours)
     if strangers.size:
         i, j = int(entries.rows[strangers[0]]), int(entries.columns[strangers[0]])
         detail = f"{strangers.size} entries link unknowns that are not neighbours, first ({i}, {j})"
         return Check("pattern", False, detail)
-    expected = sum(2 * math.prod(grid) // n * (n - 1) for n in grid)
+    lines = [np.moveaxis(inside, axis, 0) for axis in range(inside.ndim)]
+    expected = sum(2 * int((line[1:] & line[:-1]).sum()) for line in lines)
     found = entries.values.size
     return Check("pattern", found == expected, f"{found} couplings between neighbours, expected {expected}")
 
@@ -175,7 +236,7 @@ def _all_true(name: str, good: npt.NDArray[np.bool_], values: FloatArray, expect
 def _smallest_eigenvalue(entries: _Entries, grid: tuple[int, ...], missing: npt.NDArray[np.int64]) -> Check:
     sums = entries.diagonal + np.bincount(entries.rows, entries.values, minlength=missing.size)
     t = min(-float(entries.values.max(initial=-np.inf)), float((sums / np.maximum(missing, 1))[missing > 0].min()))
-    if not _pattern(entries, grid).passed or t <= 0:
+    if not _pattern(entries, np.ones(grid, dtype=bool)).passed or t <= 0:
         return Check("smallest eigenvalue", False, "no positive lower bound: entries of the wrong place or sign")
     unit = sum(4.0 * math.sin(math.pi / (2 * (n + 1))) ** 2 for n in grid)
     bound = t * unit + min(0.0, float(sums.min()))

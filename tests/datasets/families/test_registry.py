@@ -10,8 +10,8 @@ from resolvent.datasets.family import Family, LinearFamily
 
 ALL = list(families.available().values())
 IDS = [family.name for family in ALL]
-SMALLEST = {"advection1d": 17}
-"""Where 8 points cannot carry the inputs."""
+SMALL = {"advection1d": 17, "thermal": 21}
+"""Points per side, 8 unless the family's grids demand more."""
 
 
 def test_names_and_aliases_resolve():
@@ -29,7 +29,23 @@ def test_names_and_seeds_are_unique():
 
 
 @pytest.mark.parametrize(
-    "name,family_id", [("darcy2d", 1), ("darcy3d", 2), ("convdiff2d", 3), ("helmholtz2d", 4), ("heat2d", 5)]
+    "name,family_id",
+    [
+        ("darcy2d", 1),
+        ("darcy3d", 2),
+        ("convdiff2d", 3),
+        ("helmholtz2d", 4),
+        ("heat2d", 5),
+        ("poisson_chebyshev", 11),
+        ("thermal", 12),
+        ("elasticity2d", 13),
+        ("poisson_obstacles", 14),
+        ("advection1d", 21),
+        ("burgers1d", 22),
+        ("ns2d_vorticity", 23),
+        ("wave2d", 24),
+        ("diffreact2d", 25),
+    ],
 )
 def test_seeds_do_not_change(name, family_id):
     assert families.family_class(name).family_id == family_id
@@ -61,7 +77,7 @@ def test_every_family_describes_itself(cls):
 
 @pytest.mark.parametrize("cls", ALL, ids=IDS)
 def test_every_family_draws_what_it_declares_and_reproducibly(cls):
-    family = dataclasses.replace(cls(), resolution=SMALLEST.get(cls.name, 8))
+    family = dataclasses.replace(cls(), resolution=SMALL.get(cls.name, 8))
     first, again = (family.draw(np.random.default_rng(1)) for _ in range(2))
     declared = {name: spec.shape for name, spec in family.fields().items() if spec.role != "solution"}
     assert {name: np.shape(value) for name, value in first.items()} == declared
@@ -71,7 +87,7 @@ def test_every_family_draws_what_it_declares_and_reproducibly(cls):
 
 @pytest.mark.parametrize("cls", [c for c in ALL if issubclass(c, LinearFamily)], ids=lambda c: c.name)
 def test_every_linear_family_rebuilds_its_system_from_its_inputs(cls):
-    family = dataclasses.replace(cls(), resolution=8)
+    family = dataclasses.replace(cls(), resolution=SMALL.get(cls.name, 8))
     inputs = family.draw(np.random.default_rng(1))
     (A, b), (A2, b2) = family.assemble(inputs), family.assemble(inputs)
     assert A.shape == (b.size, b.size)

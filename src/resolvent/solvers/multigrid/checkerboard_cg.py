@@ -69,7 +69,8 @@ def update_and_restrict(c, f, at, sizes, rows, planes, alpha, q, r, root, norms)
     members, width, pad, lag = size[LEVEL_MEMBERS], size[LEVEL_WIDTH], size[LEVEL_PAD], size[LEVEL_LAG]
     residual = np.zeros(width + 3 * members, dtype=c.dtype)
     along_k = np.zeros(size[LEVEL_COARSE_WIDTH] + 4 * members, dtype=c.dtype)
-    target = begin_restriction(f, at, sizes, 0)
+    finest = lag * 0  # a number written out would have its function compiled once more
+    target = begin_restriction(f, at, sizes, finest)
     count = size[LEVEL_ROWS]
     for step in range(count + lag):
         if step < count:
@@ -80,7 +81,7 @@ def update_and_restrict(c, f, at, sizes, rows, planes, alpha, q, r, root, norms)
             row = rows[size[LEVEL_TABLE] + step - lag]
             towards_red(c, here, size, row, f, starts(here[RHS_BLACK], size, row), residual, members)
             restrict_row(c, here, size, row, residual, along_k, f, target)
-    finish_restriction(c, f, at, sizes, planes, 0)
+    finish_restriction(c, f, at, sizes, planes, finest)
 
 
 @helper

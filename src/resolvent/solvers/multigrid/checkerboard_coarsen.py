@@ -182,7 +182,9 @@ def coarsen(network, networks, c, at, sizes, scratch, row, level):  # type: igno
     nci, ncj, nck = sizes[level + 1, LEVEL_I], sizes[level + 1, LEVEL_J], sizes[level + 1, LEVEL_K]
     tk, tj = part_of(network, networks, level, FACES_K), part_of(network, networks, level, FACES_J)
     ti, ground = part_of(network, networks, level, FACES_I), part_of(network, networks, level, GROUND)
-    inner, start = nck * members, 0
+    # Numba compiles a function anew for each number that is written out in a call.
+    none, one = nck * 0, nck * 0 + 1
+    inner, start = nck * members, none
     # Rows of k in natural order for faces along j, along i, and the grounding: a level has the latter two or not.
     rows_i = (ni + 1) * nj if ti.size > 0 else 0
     rows_g = ni * nj if ground.size > 0 else 0
@@ -214,17 +216,17 @@ def coarsen(network, networks, c, at, sizes, scratch, row, level):  # type: igno
     else:
         fill(c, here[OWN_J], ni * nj * inner, 1)
     if size[LEVEL_SPACE] and size[LEVEL_HALVED_I]:
-        weights_leading(ti, 1, ni, ncj * inner, size[LEVEL_CLOSED_I], c, here[OWN_I])
+        weights_leading(ti, one, ni, ncj * inner, size[LEVEL_CLOSED_I], c, here[OWN_I])
         start = middle - start
         rows_i, rows_g = (nci + 1) * ncj, rows_g // ni * nci
         taken = lay_out(
             scratch, start, nci * ncj * (inner + members), nci * (ncj + 1) * inner, rows_i * inner, rows_g * inner
         )
-        add_pairs_leading(tk, 1, ni, ncj * (inner + members), taken[0])
-        add_pairs_leading(tj, 1, ni, (ncj + 1) * inner, taken[1])
-        coarsen_leading(ti, 1, ni, ncj * inner, size[LEVEL_CLOSED_I], taken[2])
+        add_pairs_leading(tk, one, ni, ncj * (inner + members), taken[0])
+        add_pairs_leading(tj, one, ni, (ncj + 1) * inner, taken[1])
+        coarsen_leading(ti, one, ni, ncj * inner, size[LEVEL_CLOSED_I], taken[2])
         if rows_g > 0:
-            add_pairs_leading(ground, 1, ni, ncj * inner, taken[3])
+            add_pairs_leading(ground, one, ni, ncj * inner, taken[3])
         tk, tj, ti, ground = taken
     elif size[LEVEL_SPACE]:
         fill(c, here[OWN_I], ni * ncj * inner, 1)
@@ -232,9 +234,9 @@ def coarsen(network, networks, c, at, sizes, scratch, row, level):  # type: igno
     part(tj, nci * (ncj + 1), nck, members, wide, part_of(network, networks, level + 1, FACES_J))
     target = part_of(network, networks, level + 1, GROUND)
     if size[LEVEL_SPACE] and nci == 1:  # a single plane: its walls ground it
-        add_fields(ti, 0, ti, ncj * inner, ti, 0, ncj * inner)
+        add_fields(ti, none, ti, ncj * inner, ti, none, ncj * inner)
         if rows_g > 0:
-            accumulate(ground, 0, ti, 0, ncj * inner)
+            accumulate(ground, none, ti, none, ncj * inner)
         part(ti, ncj, nck, members, wide, target)
         return
     part(ti, rows_i, nck, members, wide, part_of(network, networks, level + 1, FACES_I))

@@ -298,7 +298,7 @@ def interpolate_black(c, f, at, sizes, rows, planes, buffer, r_dot_z):  # type: 
     here, size, one = at[0], sizes[0], c.dtype.type(1)
     members, width, pad, lag = size[LEVEL_MEMBERS], size[LEVEL_WIDTH], size[LEVEL_PAD], size[LEVEL_LAG]
     along_k = np.zeros(size[LEVEL_COARSE_WIDTH] + 4 * members, dtype=c.dtype)
-    source = begin_interpolation(c, f, at, sizes, planes, 0)
+    source = begin_interpolation(c, f, at, sizes, planes, lag * 0)
     mask, count = rolling_rows(size) - 1, size[LEVEL_ROWS]
     for step in range(count + lag):
         if step < count:

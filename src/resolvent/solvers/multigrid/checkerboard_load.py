@@ -65,7 +65,7 @@ def row_of_members(addresses, axis, row, sizes, factors, out, even, odd):  # typ
     members, points, row = sizes[LEVEL_MEMBERS], sizes[LEVEL_K], uint64(row)
     cells, first = sizes[LEVEL_ROWS] * points, row * uint64(points)
     one, two, three, sign = uint64(1), uint64(2), uint64(3), -1.0 if axis > 0 else 1.0  # faces are minus the couplings
-    member = 0
+    member = points * 0
     while member + 4 <= members:
         v = entries(addresses, member, axis, cells)
         w = entries(addresses, member + 1, axis, cells)
@@ -121,7 +121,7 @@ def couple_along_k(line, scale, odd, r, parity, at, sizes, fine, c):  # type: ig
         scaled_twice(line, width, scale, e, odd + e, fine, c, east, width)
     if sizes[LEVEL_WRAPPED]:
         last = (sizes[LEVEL_K] // 2 - 1) * members
-        scaled_twice(line, 0, scale, e, odd + e + last, fine, c, at[WRAP] + r * members, members)
+        scaled_twice(line, sizes[LEVEL_K] * 0, scale, e, odd + e + last, fine, c, at[WRAP] + r * members, members)
 
 
 @helper
@@ -190,6 +190,9 @@ def load(  # type: ignore[no-untyped-def]
     members, width, pad, count = sizes[LEVEL_MEMBERS], sizes[LEVEL_WIDTH], sizes[LEVEL_PAD], sizes[LEVEL_ROWS]
     ni, nj, points = sizes[LEVEL_I], sizes[LEVEL_J], sizes[LEVEL_K]
     grounded = ground.size > 0
+    # Numba compiles a function anew for each number that is written out in a call.
+    none = count * 0
+    i_axis, j_axis, k_axis = none + 3, none + 2, none + 1
     # All sums are needed before a wall is told from a grounding.
     sums = np.zeros(2 * width * (count if grounded else 1))
     odd, odd_j, odd_i = count * width, ni * (nj + 1) * width, (ni + 1) * nj * width
@@ -203,56 +206,80 @@ def load(  # type: ignore[no-untyped-def]
         i, j, o = r // nj, r % nj, r * width
         parity = rows[sizes[LEVEL_TABLE] + r, PARITY]
         own = 2 * o if grounded else 0
-        row_of_members(addresses, 0, r, sizes, factors, scale, o, odd + o)
+        row_of_members(addresses, none, r, sizes, factors, scale, o, odd + o)
         # The coupling of point k to the next is that of face k + 1.
-        row_of_members(addresses, 1, r, sizes, factors, along_k, width, members)
+        row_of_members(addresses, k_axis, r, sizes, factors, along_k, width, members)
         last = (points % 2) * width + points // 2 * members
         if sizes[LEVEL_CLOSED_K]:
-            copy(along_k, last, along_k, 0, members)
+            copy(along_k, last, along_k, none, members)
         after_j, before_j = 2 * (r % 2) * width, 2 * ((r + 1) % 2) * width
-        row_of_members(addresses, 2, r, sizes, factors, along_j, after_j, after_j + width)
+        row_of_members(addresses, j_axis, r, sizes, factors, along_j, after_j, after_j + width)
         before_j = lower_faces(
-            addresses, 2, sizes[LEVEL_CLOSED_J], j, r, nj - 1, sizes, factors, along_j, before_j, 4 * width
+            addresses, j_axis, sizes[LEVEL_CLOSED_J], j, r, nj - 1, sizes, factors, along_j, before_j, 4 * width
         )
         sum_row(scale, o, odd + o, along_k, along_j, before_j, after_j, sizes, sums, own)
         if ni > 1:
             after_i, before_i = 2 * (i % 2 * nj + j) * width, 2 * ((i + 1) % 2 * nj + j) * width
-            row_of_members(addresses, 3, r, sizes, factors, along_i, after_i, after_i + width)
+            row_of_members(addresses, i_axis, r, sizes, factors, along_i, after_i, after_i + width)
+            behind = (ni - 1) * nj
             before_i = lower_faces(
-                addresses, 3, sizes[LEVEL_CLOSED_I], i, r, (ni - 1) * nj, sizes, factors, along_i, before_i,
+                addresses,
+                i_axis,
+                sizes[LEVEL_CLOSED_I],
+                i,
+                r,
+                behind,
+                sizes,
+                factors,
+                along_i,
+                before_i,
                 4 * nj * width,
-            )  # fmt: skip
+            )
             take_faces(along_i, before_i, after_i, sums, own, 2 * width)
-            watch_faces(along_i, after_i, sums, own, 2 * width, most, 0)
-        watch_faces(along_k, 0, sums, own, 2 * width, most, 0)
-        watch_faces(along_j, after_j, sums, own, 2 * width, most, 0)
+            watch_faces(along_i, after_i, sums, own, 2 * width, most, none)
+        watch_faces(along_k, none, sums, own, 2 * width, most, none)
+        watch_faces(along_j, after_j, sums, own, 2 * width, most, none)
         watch_sums(sums, own, scale, o, odd + o, deficit, i, j, sizes, grounding, lack)
         both_roots(scale, parity * odd + o, c, at[OWN_K] + pad + o, width)
         both_roots(scale, (1 - parity) * odd + o, root, pad + o, width)
-        store(along_k, 0, tk, o, odd + o, width)
+        store(along_k, none, tk, o, odd + o, width)
         couple_along_k(along_k, scale, odd, r, parity, at, sizes, fine, c)
         after = o + (i + 1) * width
         store(along_j, after_j, tj, after, odd_j + after, width)
         if j > 0:
-            couple_rows(along_j, before_j, scale, odd, r - 1, r, parity, SOUTH, NORTH, at, sizes, fine, c)
+            couple_rows(along_j, before_j, scale, odd, r - 1, r, parity, none + SOUTH, none + NORTH, at, sizes, fine, c)
         elif sizes[LEVEL_CLOSED_J]:
             store(along_j, before_j, tj, after - width, odd_j + after - width, width)
         # Rows that close a ring are complete when the last of them is here.
         if sizes[LEVEL_CLOSED_J] and nj > 1 and j == nj - 1:
             first = rows[sizes[LEVEL_TABLE] + r - j, PARITY]
-            couple_rows(along_j, after_j, scale, odd, r, r - j, first, SOUTH, NORTH, at, sizes, fine, c)
+            couple_rows(along_j, after_j, scale, odd, r, r - j, first, none + SOUTH, none + NORTH, at, sizes, fine, c)
         if ni > 1:
             after = o + nj * width
             store(along_i, after_i, ti, after, odd_i + after, width)
             if i > 0:
                 couple_rows(
-                    along_i, before_i, scale, odd, r - nj, r, parity, ABOVE_FACE, BELOW_FACE, at, sizes, fine, c
+                    along_i,
+                    before_i,
+                    scale,
+                    odd,
+                    r - nj,
+                    r,
+                    parity,
+                    none + ABOVE_FACE,
+                    none + BELOW_FACE,
+                    at,
+                    sizes,
+                    fine,
+                    c,
                 )
             elif sizes[LEVEL_CLOSED_I]:
                 store(along_i, before_i, ti, o, odd_i + o, width)
             if sizes[LEVEL_CLOSED_I] and i == ni - 1:
                 first = rows[sizes[LEVEL_TABLE] + j, PARITY]
-                couple_rows(along_i, after_i, scale, odd, r, j, first, ABOVE_FACE, BELOW_FACE, at, sizes, fine, c)
+                couple_rows(
+                    along_i, after_i, scale, odd, r, j, first, none + ABOVE_FACE, none + BELOW_FACE, at, sizes, fine, c
+                )
         if not grounded:
             stand_walls(sums, r, sizes, tk, tj, ti, ground, nothing, work)
     if grounded:

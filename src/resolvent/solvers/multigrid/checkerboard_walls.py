@@ -129,7 +129,8 @@ def stand_walls(sums, r, sizes, tk, tj, ti, ground, nothing, work):  # type: ign
     """
     ni, nj, points = sizes[LEVEL_I], sizes[LEVEL_J], sizes[LEVEL_K]
     members, width, odd = sizes[LEVEL_MEMBERS], sizes[LEVEL_WIDTH], sizes[LEVEL_ROWS] * sizes[LEVEL_WIDTH]
-    i, j, own, near = r // nj, r % nj, 0, 0
+    none, no = r * 0, r < 0  # numba compiles a function anew for each constant that is written out in a call
+    i, j, own, near = r // nj, r % nj, none, none
     along_i, along_j, along_k = opened(sizes)
     if ground.size > 0:
         own = 2 * r * width
@@ -139,11 +140,11 @@ def stand_walls(sums, r, sizes, tk, tj, ti, ground, nothing, work):  # type: ign
     if touches_wall(sizes, i, j):
         for half in range(2):
             e, n = half * width, places(sizes, half)
-            share_out(sums, own + e, near + e, r, half, 0, n, False, False, sizes, tk, tj, ti, ground, nothing, work)
+            share_out(sums, own + e, near + e, r, half, none, n, no, no, sizes, tk, tj, ti, ground, nothing, work)
     if along_k:
         for end in range(min(points, 2)):
             k = end * (points - 1)
-            place, inside = k // 2 * members, inner(k, points, True)
+            place, inside = k // 2 * members, inner(k, points, along_k)
             e, close = k % 2 * width + place, inside % 2 * width + inside // 2 * members
             share_out(
                 sums, own + e, near + close, r, k % 2, place, members, k == 0, k == points - 1,
@@ -169,7 +170,7 @@ def share_out(  # type: ignore[no-untyped-def]
     first_j, last_j = open_j and j == 0, open_j and j == nj - 1
     first_i, last_i = open_i and i == 0, open_i and i == ni - 1
     single = first_k and last_k
-    total, e, equal = 0, uint64(width), uint64(2 * width)
+    total, e, equal = r * 0, uint64(width), uint64(2 * width)
     fill(work, total, n, 0.0)
     if first_k and not single:
         accumulate(tk, k1, work, total, n)
@@ -196,8 +197,8 @@ def share_out(  # type: ignore[no-untyped-def]
         work[e + f] = lost / (work[f] if linked else walls)
         work[equal + f] = 0.0 if linked else 1.0
     if single:
-        put_wall(work, width, nothing, 0, tk, k0, n)
-        put_wall(work, width, nothing, 0, tk, k1, n)
+        put_wall(work, width, nothing, total, tk, k0, n)
+        put_wall(work, width, nothing, total, tk, k1, n)
         return
     if first_k:
         put_wall(work, width, tk, k1, tk, k0, n)
