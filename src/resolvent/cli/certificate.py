@@ -27,11 +27,17 @@ def print_certificate(description: Description, *, file: bool = True) -> None:
         "solver": f"{decision['chosen']} ({decision['why']})",
         "cost": cost_split(description.cost),
     }
+    common = ("rho_float64", "rho_stored", "rounding_error", "iterations")
+    evidence = {name: worst for name, (_, _, worst) in description.certificates.items() if name not in common}
+    if evidence:  # of a trajectory, of which the residual is the largest
+        listed = ", ".join(f"{name} {worst:.1e}" for name, worst in evidence.items())
+        rows = {"evidence": f"worst {listed}", "error": rows.pop("residual")} | rows
     if description.config["dtype"] != "float64":
         rounded = f"residual worst {stored[2]:.2e}, rounding error worst {rounding[2]:.2e}"
-        rows = {"residual": rows.pop("residual"), f"in {description.config['dtype']}": rounded} | rows
-    evidence = describe_evidence(description.provenance["discretisation"])
-    rows |= {name.partition(" ")[0]: text for name, text in evidence.items()}
+        first = "error" if evidence else "residual"
+        rows = {first: rows.pop(first), f"in {description.config['dtype']}": rounded} | rows
+    found = describe_evidence(description.provenance["discretisation"])
+    rows |= {name.partition(" ")[0]: text for name, text in found.items()}
     if file:
         rows["checksum"] = f"SHA-256 {description.content_sha256}"
         rows["file"] = f"{description.path}, {bytes_text(description.size_bytes)}"

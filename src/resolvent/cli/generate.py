@@ -66,12 +66,14 @@ def generate(
         ),
     ] = None,
     rtol: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Largest ‖b − A u‖/‖b‖ accepted, in double precision and before rounding to --dtype.",
+            help="Largest ‖b − A u‖/‖b‖ accepted, in double precision and before rounding to --dtype; of trajectories, "
+            "the largest evidence of error.",
+            show_default="1e-08; the family's for trajectories",
             rich_help_panel=_CERTIFICATE,
         ),
-    ] = 1e-8,
+    ] = None,
     solver: Annotated[
         str,
         typer.Option(
@@ -159,7 +161,7 @@ def generate(
             f"unknown solver {solver!r}: expected one of {', '.join(strategies)}",
             f"did you mean {near}?" if near else "choose a --solver from this list",
         )
-    if not 0.0 < rtol < 1.0:
+    if rtol is not None and not 0.0 < rtol < 1.0:
         raise InputError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}", "correct --rtol")
     if replay is not None and solver not in ("auto", PER_CHUNK):
         raise InputError("--replay takes the methods of the set that it repeats", "leave --solver out")
@@ -215,7 +217,7 @@ def generate(
     print_shares(description)
 
 
-def _explain(family: Any, solver: str, rtol: float, seed: int, chunk: int) -> None:
+def _explain(family: Any, solver: str, rtol: float | None, seed: int, chunk: int) -> None:
     from .. import datasets
     from .console import write_pairs
 
@@ -229,9 +231,9 @@ def _explain(family: Any, solver: str, rtol: float, seed: int, chunk: int) -> No
 
 
 def _strategies() -> list[str]:
-    from ..datasets.methods import STRATEGIES, VARIANTS
+    from ..datasets.methods import NONE, STRATEGIES, VARIANTS
 
-    return ["auto", PER_CHUNK, *STRATEGIES, *VARIANTS]
+    return ["auto", PER_CHUNK, *STRATEGIES, *VARIANTS, NONE]
 
 
 def _family(name: str, resolution: int | None, grid: str | None, preset: str | None, pairs: list[str]) -> Any:

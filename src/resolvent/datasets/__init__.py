@@ -11,6 +11,7 @@ if "." not in __name__:
 
 from . import families
 from .description import Description, describe
+from .discrete_problem import DiscreteProblem
 from .errors import (
     CertificationError,
     ConfigurationMismatch,
@@ -32,6 +33,7 @@ from .progress import Progress
 from .reader import Dataset
 from .reader import open_dataset as open
 from .reproduction import Reproduction, reproduce
+from .transient import March, TransientFamily
 from .verification import Problem, VerificationReport, verify
 
 __all__ = [
@@ -40,12 +42,14 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Description",
+    "DiscreteProblem",
     "DiscretisationError",
     "Family",
     "FieldSpec",
     "FormatError",
     "GenerationInterrupted",
     "LinearFamily",
+    "March",
     "Method",
     "OneByOne",
     "OutputLockedError",
@@ -56,6 +60,7 @@ __all__ = [
     "SampleError",
     "StorageError",
     "System",
+    "TransientFamily",
     "VerificationReport",
     "WorkerLostError",
     "describe",

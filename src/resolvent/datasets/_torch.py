@@ -31,7 +31,8 @@ class TorchDataset(TorchBase[tuple[torch.Tensor, torch.Tensor]]):
             raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
         self.dataset = dataset
         self.dtype: torch.dtype = getattr(torch, dtype)
-        self.grid = tuple(len(axis) for axis in dataset.axes.values())
+        # The frames of a trajectory are channels, so that its initial state lies on the same grid.
+        self.grid = tuple(len(axis) for name, axis in dataset.axes.items() if name != "t")
         dataset.close()  # so that a loader process opens the file for itself
         self.inputs = self._names(inputs, "input")
         self.targets = self._names(targets, "solution")

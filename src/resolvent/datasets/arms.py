@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..operators import StructureError
-from .family import LinearFamily, System
+from .family import Family, System
 from .methods import VARIANTS, Method, OneByOne, Request, Rescued, SolveSystems, Together, named
 from .sample_arrays import first_sample
 
@@ -106,7 +106,7 @@ def arms_of(names: Sequence[str], request: Request, seconds: Sequence[float] = (
     return tuple(arms)
 
 
-def arm_method(name: str, rule: str, rtol: float, family: LinearFamily, seed: int, chunk: int) -> Method:
+def arm_method(name: str, rule: str, rtol: float, family: Family, seed: int, chunk: int) -> Method:
     """Return the method of an arm by its name, as in any other run with the same safe arm.
 
     Raises

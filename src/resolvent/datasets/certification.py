@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .family import Inputs, LinearFamily, System
-from .file_format import Layout
-from .sample_arrays import working_solution
+if TYPE_CHECKING:
+    from .discrete_problem import DiscreteProblem, Fields
+    from .family import System
 
 INADMISSIBLE = "INADMISSIBLE"
-"""Status of a sample whose problem could not be assembled."""
+"""Status of a sample whose problem could not be posed."""
 
 
 class Certificate(NamedTuple):
@@ -26,6 +27,13 @@ class Certificate(NamedTuple):
     iterations: int
     status: str
     certified: bool
+    evidence: Mapping[str, float] = MappingProxyType({})
+    """The numbers of the family's further columns."""
+
+    @property
+    def common(self) -> tuple[float, float, float, float, int, str, bool]:
+        """The values of the columns that every set has."""
+        return self[:7]
 
 
 def relative_residual(system: System, x: np.ndarray) -> float:
@@ -48,38 +56,20 @@ def relative_residual(system: System, x: np.ndarray) -> float:
 
 
 def certify(
-    family: LinearFamily,
-    layout: Layout,
-    inputs: Inputs,
-    x: np.ndarray,
-    stored: Mapping[str, np.ndarray],
-    *,
-    tolerance: float,
-    iterations: int,
-    status: str,
+    problem: DiscreteProblem, x: Any, stored: Fields, *, tolerance: float, iterations: int, status: str
 ) -> Certificate:
-    """Assemble the problem anew from the stored inputs and measure both residuals.
+    """Measure a solution and what is stored of it.
 
     Parameters
     ----------
-    inputs : dict
-        Stored inputs in working precision.
-    x : (n,) array
-        The unknowns as the solver returned them.
+    problem : DiscreteProblem
+        Posed anew by the stored inputs.
+    x
+        The solution as the method returned it.
     stored : dict
-        Solution fields in storage precision.
+        Solution fields in storage precision, as double precision numbers.
     tolerance : float
-        Largest relative residual of x accepted.
+        Largest rho of x accepted.
     """
-    system = family.assemble(inputs)
-    x = np.asarray(x).ravel()
-    rho = relative_residual(system, x)
-    x_stored = np.asarray(family.restrict(working_solution(stored, layout))).ravel()
-    if x_stored.shape == x.shape and np.array_equal(x_stored, x):
-        rho_stored, rounding = rho, 0.0
-    else:
-        rho_stored = relative_residual(system, x_stored)
-        size = float(np.linalg.norm(x))
-        change = float(np.linalg.norm(x_stored - x))
-        rounding = change / size if size > 0.0 else change
-    return Certificate(rho, rho_stored, rounding, tolerance, iterations, status, bool(rho <= tolerance))
+    rho, rho_stored, rounding, evidence = problem.measure(x, stored)
+    return Certificate(rho, rho_stored, rounding, tolerance, iterations, status, bool(rho <= tolerance), evidence)

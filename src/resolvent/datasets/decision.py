@@ -7,9 +7,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .arms import Arm, arms_of
-from .family import LinearFamily
+from .family import Family
 from .judgement import judge
-from .methods import SAFETY, STRATEGIES, VARIANTS, Method, OneByOne, Request, is_named, named
+from .methods import NONE, SAFETY, STRATEGIES, VARIANTS, Method, OneByOne, Request, is_named, named
 from .sample_arrays import first_sample
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Decision:
 def decide(
     solver: str | Method | Solver,
     rtol: float,
-    family: LinearFamily,
+    family: Family,
     seed: int,
     chunk: int = 64,
     *,
@@ -75,8 +75,15 @@ def decide(
     Raises
     ------
     ValueError
-        For an unknown strategy name.
+        For an unknown strategy name, or any solver where a family marches by itself.
     """
+    own = family.own_method(rtol)
+    if own is not None:
+        if solver not in ("auto", NONE):
+            raise ValueError(f"{family.name} marches by itself: leave solver out, or give {NONE!r}, got {solver!r}")
+        return Decision(NONE, NONE, "no linear systems: the family's own time integrator", own)
+    if solver == NONE:
+        raise ValueError(f"{family.name} has linear systems to be solved: leave solver out, or name one, got {NONE!r}")
     if isinstance(solver, Method):
         return Decision(repr(solver), repr(solver), "requested", solver)
     if not isinstance(solver, str):

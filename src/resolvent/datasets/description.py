@@ -97,7 +97,9 @@ def describe(path: str | Path) -> Description:
     """
     with Dataset(path) as dataset:
         certificates, chunks = dataset.certificates, dataset.chunks
-        ranged = ("rho_float64", "rho_stored", "rounding_error", "iterations")
+        stated = ("tolerance", "status", "certified")
+        common = ("rho_float64", "rho_stored", "rounding_error", "iterations")
+        ranged = (*common, *(name for name in certificates if name not in (*common, *stated)))
         split = np.bincount(dataset.column("split"), minlength=len(SPLITS))
         provenance = dataset.provenance
         keys = ("title", "equation", "domain", "boundary", "law", "licence")

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .discrete_problem import DiscreteProblem
 from .errors import DiscretisationError
-from .family import LinearFamily, System
+from .family import Family
 from .methods import Method
 from .sample_arrays import first_sample
 from .seeding import sample_rng
@@ -24,10 +25,8 @@ ESTIMATE_LIMIT = 70_000
 """Unknowns of the finer grid up to which that is done unasked: about a second a sample."""
 
 
-def inspect_discretisation(
-    family: LinearFamily, seed: int, n: int, method: Method, estimates: int | None
-) -> dict[str, Any]:
-    """Check the matrix of the first sample and estimate the discretisation error of the first few.
+def inspect_discretisation(family: Family, seed: int, n: int, method: Method, estimates: int | None) -> dict[str, Any]:
+    """Check the discrete problem of the first sample and estimate the discretisation error of the first few.
 
     Parameters
     ----------
@@ -48,23 +47,23 @@ def inspect_discretisation(
     DiscretisationError
         If a structural check fails.
     """
-    index, inputs, system = first_sample(family, seed)
-    checks = [[str(name), bool(passed), str(detail)] for name, passed, detail in family.checks(inputs, system)]
+    index, _, problem = first_sample(family, seed)
+    checks = [[str(name), bool(passed), str(detail)] for name, passed, detail in problem.checks()]
     failed = [f"{name} ({detail})" for name, passed, detail in checks if not passed]
     if failed:
         raise DiscretisationError(
-            f"the matrix that {family.name} assembles for sample {index} of seed {seed} is not what its equation "
-            f"gives: {'; '.join(failed)}. No sample was made: the family's assembly is wrong"
+            f"what {family.name} makes of sample {index} of seed {seed} is not what its equation gives: "
+            f"{'; '.join(failed)}. No sample was made: the family's discretisation is wrong"
         )
-    errors, note = _two_grid_errors(family, seed, n, system, method, estimates)
+    errors, note = _two_grid_errors(family, seed, n, problem, method, estimates)
     return {"checks": checks, "two_grid_errors": errors, "note": note}
 
 
 def _two_grid_errors(
-    family: LinearFamily, seed: int, n: int, system: System, method: Method, estimates: int | None
+    family: Family, seed: int, n: int, problem: DiscreteProblem, method: Method, estimates: int | None
 ) -> tuple[list[float], str]:
     if estimates is None:
-        finer = system.A.shape[0] * 2 ** len(family.axes())
+        finer = problem.work * 2 ** len(family.axes())
         if finer > ESTIMATE_LIMIT:
             return [], f"not estimated: the finer grid has about {finer} unknowns; pass two_grid= to do it all the same"
         estimates = ESTIMATES
@@ -75,8 +74,8 @@ def _two_grid_errors(
     except (ValueError, TypeError) as error:
         return [], f"not estimated: {family.name} cannot be refined ({error})"
 
-    def solve(one: System) -> np.ndarray:
-        return np.asarray(method.start()([one])[0].x)
+    def solve(task: Any) -> Any:
+        return method.start()([task])[0].x
 
     indices = range(min(estimates, n))
     try:

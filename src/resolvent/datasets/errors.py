@@ -64,7 +64,8 @@ class CertificationError(DatasetError):
         return (
             f"sample {self.index} of seed {self.seed} is not certified: relative residual {self.rho:.3e}, at most "
             f"{self.tolerance:.1e} accepted, solver status {self.status}{detail}. Finished chunks are kept, its own is "
-            "not written. Use another solver, loosen rtol, or store such samples marked with on_failure='flag'."
+            "not written. Use another solver or, for trajectories, a finer grid; loosen rtol; or store "
+            "such samples marked with on_failure='flag'."
         )
 
 

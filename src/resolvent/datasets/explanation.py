@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .decision import Decision, decide
 from .family import Family
 from .methods import Method
-from .pipeline import as_linear_family
+from .pipeline import as_family
 from .settings import check_count, check_tolerance
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def explain(
     family: Family | str,
     *,
     solver: str | Solver | Method = "auto",
-    rtol: float = 1e-8,
+    rtol: float | None = None,
     seed: int = 0,
     chunk: int = 64,
 ) -> Decision:
@@ -41,9 +41,9 @@ def explain(
     >>> from resolvent import datasets
     >>> decision = datasets.explain("darcy")
     >>> decision.chosen, sorted(estimate.way for estimate in decision.estimates)
-    ('multigrid', ['cg+amg', 'cg+ic', 'direct', 'multigrid'])
+    ('multigrid', ['cg+amg', 'cg+fft', 'cg+ic', 'cg+ssor', 'direct', 'multigrid'])
     """
+    family = as_family(family)
+    rtol = family.default_rtol if rtol is None else rtol
     check_tolerance(rtol)
-    return decide(
-        solver, float(rtol), as_linear_family(family), check_count("seed", seed, 0), check_count("chunk", chunk, 1)
-    )
+    return decide(solver, float(rtol), family, check_count("seed", seed, 0), check_count("chunk", chunk, 1))

@@ -3,7 +3,8 @@
 A family is a frozen dataclass whose fields are its options (resolution, grid, coefficient law, …), so that its
 configuration is printable, comparable and storable. It draws the inputs of one sample from a given random stream,
 turns inputs into the discrete problem, and lays out the solution as it is stored. Everything else (seeding, chunks,
-certification, files) belongs to the pipeline and is the same for every family.
+certification, files) belongs to the pipeline and is the same for every family: `discrete_problem` has the only
+difference that there is, between families of linear systems and those of trajectories (`transient`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from ..operators import LinearOperator
+from .linear_problem import LinearProblem
+
+if TYPE_CHECKING:
+    from .discrete_problem import DiscreteProblem
+    from .methods import Method
 
 Inputs = Mapping[str, np.ndarray]
 """Named arrays of one sample that, with the family's options, determine its discrete problem."""
@@ -67,6 +74,10 @@ class Family(abc.ABC):
     domain: ClassVar[str]
     boundary: ClassVar[str]
     licence: ClassVar[str] = "CC-BY-4.0"
+    default_rtol: ClassVar[float] = 1e-8
+    """Largest rho that `generate` accepts unless told otherwise."""
+    evidence: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Names and meanings of columns that its certificates have besides the common ones."""
 
     resolution: int = 64
 
@@ -89,6 +100,19 @@ class Family(abc.ABC):
         The draw is nested under refinement: the same stream gives the same field on every grid.
         """
 
+    @abc.abstractmethod
+    def pose(self, inputs: Inputs) -> DiscreteProblem:
+        """Return the discrete problem of one sample; raise ValueError if its inputs are not admissible."""
+
+    def refined(self) -> Self:
+        """Return the family on a grid twice as fine: 2n points a side, or 2n − 1 where boundary nodes are stored."""
+        n = self.resolution
+        return dataclasses.replace(self, resolution=2 * n - 1 if getattr(self, "grid", "cell") == "vertex" else 2 * n)
+
+    def own_method(self, rtol: float) -> Method | None:
+        """Return the method that alone can make its samples; None if its systems may be solved by any."""
+        return None
+
     def config(self) -> dict[str, Any]:
         """Return the options as plain values, `name` included: what a dataset file stores and a rerun must equal."""
         return {"family": self.name, **dataclasses.asdict(self)}
@@ -97,6 +121,10 @@ class Family(abc.ABC):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearFamily(Family):
     """A stationary family: one linear system a sample, certified by its relative residual."""
+
+    def pose(self, inputs: Inputs) -> DiscreteProblem:
+        """Return the problem of one sample; raise ValueError if its inputs are not admissible."""
+        return LinearProblem(self, inputs)
 
     @abc.abstractmethod
     def assemble(self, inputs: Inputs) -> System:

@@ -29,6 +29,7 @@ dataset                        shape           content
 ``certificate/iterations``     (N,) int64      of the solver
 ``certificate/status``         (N,) S16        how the solver ended, such as ``CONVERGED``
 ``certificate/certified``      (N,) bool       rho_float64 ≤ tolerance
+``certificate/<evidence>``     (N,) float64    of trajectories only: what rho is the largest of, before storing
 ``digests/<group>/<name>``     (N, 32) uint8   SHA-256 of one sample of one of the columns above, from ``params`` on
 ``digests/sample``             (N, 32) uint8   SHA-256 of the sample
 ``timing/<stage>``             (N,) float64    seconds: draw, assemble, solve, certify, write
@@ -41,6 +42,9 @@ dataset                        shape           content
                                                [chunk, arm, reason])
 ``content_sha256``             () S64          SHA-256 of the set's content, hexadecimal
 =============================  ==============  ======================================================================
+
+For trajectories, rho is no residual but the largest of the evidence numbers, see `transient`; ``iterations`` are time
+steps, and the solution fields begin with an axis of times.
 
 Fields carry the attributes ``description``, ``units`` and ``kind``; the group of a field is its role.
 
@@ -141,6 +145,8 @@ class Layout:
     ----------
     fields : dict of str to Column
         By bare name, in the family's order.
+    evidence : tuple of Column
+        Columns that the family's certificates have besides the common ones.
     content : tuple of Column
         What the digests cover: fields and certificate, sorted by path.
     record : numpy dtype
@@ -150,7 +156,11 @@ class Layout:
     def __init__(self, family: Family, dtype: str) -> None:
         self.fields = {name: _field_column(name, spec, dtype) for name, spec in family.fields().items()}
         self.specs = dict(family.fields())
-        self.content = tuple(sorted((*self.fields.values(), *CERTIFICATE), key=lambda column: column.path))
+        self.evidence = tuple(
+            Column(f"certificate/{name}", (), np.dtype("<f8"), meaning) for name, meaning in family.evidence.items()
+        )
+        columns = (*self.fields.values(), *CERTIFICATE, *self.evidence)
+        self.content = tuple(sorted(columns, key=lambda column: column.path))
         self.digests = tuple(
             Column(f"digests/{path}", (DIGEST_BYTES,), np.dtype("u1"), f"SHA-256 of {path}", kind="integer")
             for path in (*(column.path for column in self.content), "sample")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import SampleError
-from .family import LinearFamily
+from .family import Family
 from .file_format import Layout
 from .sample_arrays import FirstSample, drawn_inputs, working_inputs
 
@@ -35,7 +35,7 @@ class Judgement:
     estimates: tuple[Estimate, ...] = ()
 
 
-def judge(family: LinearFamily, seed: int, found: FirstSample, rtol: float) -> Judgement:
+def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgement:
     """Decide by the structure of the first system, by whether the second has the same matrix, and by packaged costs.
 
     Parameters
@@ -86,7 +86,7 @@ def judge(family: LinearFamily, seed: int, found: FirstSample, rtol: float) -> J
     return Judgement(estimates[0].way, f"{traits}: {told(estimates, model, 'a sample')}", estimates)
 
 
-def _coupled(family: LinearFamily) -> bool:
+def _coupled(family: Family) -> bool:
     """Whether the equation is one for several fields."""
     return sum(spec.role == "solution" for spec in family.fields().values()) > 1
 
@@ -114,11 +114,11 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
     return np.array_equal(a[:512], b[:512]) and np.array_equal(a, b)
 
 
-def _constant(family: LinearFamily, seed: int, found: FirstSample) -> bool:
+def _constant(family: Family, seed: int, found: FirstSample) -> bool:
     """Whether the next sample has the matrix of the first."""
     layout = Layout(family, "float64")
     try:
-        other = family.assemble(working_inputs(drawn_inputs(family, layout, seed, found.number + 1), layout))
+        other = family.pose(working_inputs(drawn_inputs(family, layout, seed, found.number + 1), layout)).task
     except (ValueError, SampleError):
         return False
     return same_matrix(found.system.A, other.A)

@@ -26,6 +26,9 @@ SAFETY = 0.5
 """Solvers are asked for this fraction of the accepted residual. The certificate sums the residual anew, in another
 order than the solver, so a solver that stops exactly at the tolerance would now and then miss it by rounding."""
 
+NONE = "none"
+"""Name of the solver of families without linear systems."""
+
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 
 

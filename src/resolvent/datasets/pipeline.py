@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import families
-from .family import Family, LinearFamily
+from .family import Family
 from .methods import Method
 from .progress import ProgressCallback
 from .reader import Dataset
@@ -34,7 +34,7 @@ def generate(
     *,
     out: str | Path,
     seed: int = 0,
-    rtol: float = 1e-8,
+    rtol: float | None = None,
     solver: str | Solver | Method = "auto",
     chunk: int = 64,
     workers: int = 1,
@@ -71,15 +71,17 @@ def generate(
         The HDF5 file. Missing folders are made. All workers must see this path.
     seed : int ≥ 0
         Root of all random streams.
-    rtol : float
-        Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs.
+    rtol : float, optional
+        Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs; of a
+        trajectory, the largest of its evidence numbers. By default that of the family, 1e-8 for linear systems.
     solver : {"auto", "tuned", "multigrid", "direct", "cg+amg", "gmres+ilu", …}, Solver or Method
         How systems are solved: `methods.STRATEGIES` has all names. A solver less accurate than `rtol` demands is
         tightened. ``auto`` decides by the structure of the first systems and the costs stored with the package, alike
         on every machine (`explain` shows it); the decision is stored before the first chunk. ``tuned`` starts there
         and decides anew for each chunk, by what earlier chunks took: it tries every way that may be worth it once, and
         parameter variants of the best. What a method on trial fails on is solved by the one of ``auto``. It needs tens
-        of chunks to pay. Decisions are stored before their chunk starts.
+        of chunks to pay. Decisions are stored before their chunk starts. Families of trajectories march by
+        themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
     chunk : int
         Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
         at most n/chunk workers.
@@ -142,6 +144,8 @@ def generate(
     ...     ds[0]["u"].shape, bool(ds.certificates["rho_stored"].max() < 1e-8)
     ((64, 64), True)
     """
+    family = as_family(family)
+    rtol = family.default_rtol if rtol is None else rtol
     check_tolerance(rtol)
     if rtol > _COARSE:
         logger.warning(
@@ -151,7 +155,7 @@ def generate(
     if replay is not None and solver not in ("auto", TUNED):
         raise ValueError(f"a replay takes the methods of the set that it repeats: leave solver out, got {solver!r}")
     run = Run(
-        as_linear_family(family),
+        family,
         check_count("n", n, 1),
         Path(out),
         {
@@ -173,10 +177,10 @@ def generate(
     return run(overwrite)
 
 
-def as_linear_family(family: Family | str) -> LinearFamily:
+def as_family(family: Family | str) -> Family:
     """Return a family that may be given by its name."""
     if isinstance(family, str):
         family = families.get(family)
-    if not isinstance(family, LinearFamily):
-        raise TypeError(f"family must be a LinearFamily or the name of one, got {family!r}")
+    if not isinstance(family, Family):
+        raise TypeError(f"family must be a Family or the name of one, got {family!r}")
     return family

@@ -10,6 +10,7 @@ import numpy as np
 
 from .chunk_decision import entries_of, solve_times
 from .family import FieldSpec
+from .methods import NONE
 from .reader import Dataset
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def plot_residuals(dataset: Dataset, ax: Axes | None = None, *, marked: Sequence
     if logs.size < len(rho):
         title += f", {len(rho) - logs.size} not finite"
     ax.set_title(title, fontsize=10)
-    ax.set_xlabel("log₁₀ of the relative residual  ‖b − A u‖ / ‖b‖")
+    what = "log₁₀ of the relative residual  ‖b − A u‖ / ‖b‖"
+    ax.set_xlabel("log₁₀ of the largest evidence of error" if "t" in dataset.axes else what)
     ax.set_ylabel("samples")
     ax.set_xlim(edges[0], edges[-1] + width)
     ax.set_ylim(0.0, 1.18 * ax.get_ylim()[1])  # room for the legend
@@ -218,11 +220,17 @@ def _residuals_by_index(dataset: Dataset, ax: Axes, rows: Sequence[int]) -> None
     ax.axhline(float(dataset.config["rtol"]), color=_RED, linewidth=1.4, linestyle="--")
     ax.set_yscale("log")
     solvers = [share.arm for share in dataset.shares] or [dataset.provenance["decision"]["chosen"]]
-    ax.set_title(f"solved by {', '.join(solvers[:3])}{' and others' if len(solvers) > 3 else ''}", fontsize=10)
+    by = f"solved by {', '.join(solvers[:3])}{' and others' if len(solvers) > 3 else ''}"
+    ax.set_title("marched by the family's integrator" if solvers == [NONE] else by, fontsize=10)
     ax.set_xlabel("sample index")
-    ax.set_ylabel("relative residual")
+    ax.set_ylabel(f"relative {_measure(dataset)}")
     ax.locator_params(axis="x", integer=True)
     _plain(ax)
+
+
+def _measure(dataset: Dataset) -> str:
+    """What rho is: the residual of a system, or the evidence about a trajectory."""
+    return "error" if "t" in dataset.axes else "residual"
 
 
 def _plain(ax: Axes) -> None:
@@ -253,7 +261,7 @@ def _choose(dataset: Dataset, indices: Sequence[int] | None) -> tuple[list[int],
     rho = dataset.column("certificate/rho_float64")
     if indices is None:
         order = np.argsort(rho, kind="stable")
-        picks = {0: "", int(order[n // 2]): "median residual", int(order[-1]): "worst residual"}
+        picks = {0: "", int(order[n // 2]): f"median {_measure(dataset)}", int(order[-1]): f"worst {_measure(dataset)}"}
         for other in range(1, n):  # where these coincide
             if len(picks) < 3:
                 picks.setdefault(other, "")
@@ -265,7 +273,7 @@ def _choose(dataset: Dataset, indices: Sequence[int] | None) -> tuple[list[int],
     if not 1 <= len(picks) <= MAX_SAMPLES:
         raise ValueError(f"expected 1 to {MAX_SAMPLES} samples to draw in one figure, got {len(picks)}")
     remarks = {
-        row: f"sample {int(dataset.indices[row])}\n{remark or 'residual'} {rho[row]:.1e}"
+        row: f"sample {int(dataset.indices[row])}\n{remark or _measure(dataset)} {rho[row]:.1e}"
         for row, remark in picks.items()
     }
     return list(picks), remarks
@@ -335,11 +343,14 @@ def _planar(values: np.ndarray, axes: Mapping[str, np.ndarray]) -> tuple[np.ndar
     elif values.ndim == len(grid) + 1 and values.shape[:-1] == grid:  # or last
         values, remark = np.sqrt((values**2).sum(axis=-1)), ", magnitude"
     coordinates = [(name, np.asarray(axis)) for name, axis in axes.items()]
-    if values.shape != grid:
+    in_space = [c for c in coordinates if c[0] != "t"]
+    if values.shape == tuple(len(axis) for _, axis in in_space):  # a state of a trajectory, such as the initial one
+        coordinates = in_space
+    elif values.shape != grid:
         coordinates = [c for c in coordinates if values.ndim == 1 and len(c[1]) == values.shape[0]][:1]
         return (values if values.ndim <= 2 else values.reshape(values.shape[0], -1)), coordinates, remark
-    if "t" in axes and values.ndim > 2:
-        at = list(axes).index("t")
+    if any(name == "t" for name, _ in coordinates) and values.ndim > 2:
+        at = [name for name, _ in coordinates].index("t")
         values, (_, times) = np.take(values, -1, axis=at), coordinates.pop(at)
         remark += f", t = {times[-1]:.3g}"
     while values.ndim > 2:

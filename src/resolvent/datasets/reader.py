@@ -15,7 +15,7 @@ import numpy as np
 from . import families
 from .chunk_decision import ChunkDecision, Share, shares, stored_decisions
 from .errors import FormatError
-from .family import FieldSpec, LinearFamily
+from .family import Family, FieldSpec
 from .file_format import FORMAT, FORMAT_VERSION, ROLE_GROUPS
 from .identity import refuse_foreign
 from .seeding import SPLITS
@@ -168,7 +168,7 @@ class Dataset:
         """
         return str(self.file["content_sha256"][()].decode())
 
-    def family(self) -> LinearFamily:
+    def family(self) -> Family:
         """Return the family with the options that made this set.
 
         Raises
@@ -177,10 +177,7 @@ class Dataset:
             If it is not a registered family of this version.
         """
         options = {key: value for key, value in self.config["family"].items() if key != "family"}
-        family = families.get(self.config["family"]["family"], **options)
-        if not isinstance(family, LinearFamily):
-            raise TypeError(f"{family!r} is not a LinearFamily")
-        return family
+        return families.get(self.config["family"]["family"], **options)
 
     def torch(
         self, split: str | None = None, inputs: Sequence[str] = (), targets: Sequence[str] = (), dtype: str = "float32"

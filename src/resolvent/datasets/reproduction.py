@@ -14,7 +14,7 @@ from .arms import arm_method
 from .chunk_decision import stored_decisions
 from .decision import decide
 from .errors import DatasetError
-from .family import LinearFamily
+from .family import Family
 from .file_format import Layout
 from .methods import Method, is_named
 from .reader import Dataset
@@ -40,7 +40,8 @@ class Reproduction:
     identical : bool
         Whether parameters, inputs, solution and certificate agree in every bit.
     residual_change : float
-        ‖A (u_new − u_stored)‖₂/‖b‖₂: what a difference means for the equation.
+        ‖A (u_new − u_stored)‖₂/‖b‖₂: what a difference means for the equation; of trajectories
+        ‖u_new − u_stored‖₂/‖u_stored‖₂.
     tolerance : float
         The set's rtol.
     environment : dict
@@ -76,7 +77,7 @@ def reproduce(
     path: str | Path,
     index: int,
     *,
-    family: LinearFamily | None = None,
+    family: Family | None = None,
     solver: Solver | Method | None = None,
 ) -> Reproduction:
     """Make a sample again from its seed, replaying its chunk up to it, and compare it with the stored one.
@@ -86,7 +87,7 @@ def reproduce(
     path : path
     index : int
         Of the sample.
-    family : LinearFamily, optional
+    family : Family, optional
         For a set of a family that is not registered.
     solver : Solver or Method, optional
         For a set made with one rather than with a named strategy.
@@ -128,9 +129,7 @@ def reproduce(
         )
 
 
-def settings_of(
-    dataset: Dataset, family: LinearFamily, solver: Solver | Method | None = None, index: int = 0
-) -> Settings:
+def settings_of(dataset: Dataset, family: Family, solver: Solver | Method | None = None, index: int = 0) -> Settings:
     """Return the settings with which a sample of a file was made.
 
     Raises
@@ -146,9 +145,12 @@ def settings_of(
         if decision is None:
             raise DatasetError(f"{dataset.path} does not say how chunk {index // chunk} was solved: run `verify` on it")
         chosen, stated = decision.arm, decision.method
-    if solver is None and not is_named(chosen):
+    own = family.own_method(rtol) if solver is None else None
+    if solver is None and own is None and not is_named(chosen):
         raise DatasetError(f"{dataset.path} was solved by {chosen}: pass that as solver=")
-    if solver is None and config["solver"] == TUNED:
+    if own is not None:
+        method = own
+    elif solver is None and config["solver"] == TUNED:
         method = arm_method(chosen, dataset.provenance["decision"]["rule"], rtol, family, seed, chunk)
     else:
         method = decide(chosen if solver is None else solver, rtol, family, seed, chunk).method
@@ -175,13 +177,11 @@ def largest_change(new: Any, stored: Any) -> float:
     return float(np.abs(new - stored).max()) / (scale or 1.0)
 
 
-def _residual_change(family: LinearFamily, layout: Layout, record: np.ndarray, dataset: Dataset, index: int) -> float:
+def _residual_change(family: Family, layout: Layout, record: np.ndarray, dataset: Dataset, index: int) -> float:
     new = {name: record[column.path] for name, column in layout.fields.items()}
     old = {name: dataset.column(name, index) for name in layout.fields}
     try:
-        system = family.assemble(working_inputs(old, layout))
+        problem = family.pose(working_inputs(old, layout))
     except ValueError:
         return np.nan
-    x_new, x_old = (np.asarray(family.restrict(working_solution(s, layout))).ravel() for s in (new, old))
-    scale = float(np.linalg.norm(system.b))
-    return float(np.linalg.norm(system.A.matvec(x_new - x_old))) / (scale or 1.0)
+    return problem.difference(working_solution(new, layout), working_solution(old, layout))

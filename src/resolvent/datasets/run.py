@@ -20,7 +20,7 @@ from .discretisation import inspect_discretisation
 from .errors import ConfigurationMismatch, GenerationInterrupted
 from .executors import run_here, run_in_processes, run_on
 from .existing import begun_set, finished_set, refuse_altered, refuse_flagged
-from .family import LinearFamily
+from .family import Family
 from .file_format import Layout
 from .methods import Method, is_named
 from .progress import Meter, ProgressCallback
@@ -43,7 +43,7 @@ class Run:
 
     def __init__(
         self,
-        family: LinearFamily,
+        family: Family,
         n: int,
         out: Path,
         options: dict[str, Any],

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .discrete_problem import DiscreteProblem
 from .errors import SampleError
-from .family import Family, FieldSpec, Inputs, LinearFamily, System
+from .family import Family, FieldSpec, Inputs
 from .file_format import Layout
 from .seeding import sample_rng
 
@@ -28,14 +29,19 @@ def drawn_inputs(family: Family, layout: Layout, seed: int, index: int) -> dict[
 
 
 class FirstSample(NamedTuple):
-    """The first sample of a set whose problem can be assembled."""
+    """The first sample of a set whose problem is admissible."""
 
     number: int
     inputs: Inputs
-    system: System
+    problem: DiscreteProblem
+
+    @property
+    def system(self) -> Any:
+        """What a method is given of it."""
+        return self.problem.task
 
 
-def first_sample(family: LinearFamily, seed: int) -> FirstSample:
+def first_sample(family: Family, seed: int) -> FirstSample:
     """Return the sample from which a set is judged before it is made.
 
     Raises
@@ -48,7 +54,7 @@ def first_sample(family: LinearFamily, seed: int) -> FirstSample:
     for index in range(100):
         inputs = working_inputs(drawn_inputs(family, layout, seed, index), layout)
         try:
-            return FirstSample(index, inputs, family.assemble(inputs))
+            return FirstSample(index, inputs, family.pose(inputs))
         except ValueError as error:
             problem = str(error)
     raise SampleError(f"none of the first 100 draws of {family.name} can be assembled, the last because: {problem}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .family import LinearFamily, System
+from .family import Family, System
 from .file_format import Layout
 from .judgement import same_matrix
 from .methods import Method, SolveSystems
@@ -101,7 +101,7 @@ class _Span:
         self.Q, self.X = (q, y) if not len(self.Q) else (np.concatenate([self.Q, q]), np.concatenate([self.X, y]))
 
 
-def rhs_dimension(family: LinearFamily, seed: int, found: FirstSample, limit: int = TERMS) -> int | None:
+def rhs_dimension(family: Family, seed: int, found: FirstSample, limit: int = TERMS) -> int | None:
     """Return the dimension of the space that right-hand sides span, or None if it exceeds a limit.
 
     Parameters
@@ -112,7 +112,7 @@ def rhs_dimension(family: LinearFamily, seed: int, found: FirstSample, limit: in
     layout, span = Layout(family, "float64"), _Span(limit + 1)
     for number in range(found.number, found.number + limit + 1):
         try:
-            system = family.assemble(working_inputs(drawn_inputs(family, layout, seed, number), layout))
+            system = family.pose(working_inputs(drawn_inputs(family, layout, seed, number), layout)).task
         except ValueError:
             return None
         _, outside, part = span.combine(system.b)

@@ -7,23 +7,21 @@ stores this estimate for a random subset of its samples.
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .family import Family, LinearFamily
-from .manufactured import Solve, accurate_solution
+from .family import Family
+from .manufactured import accurate_solution
 
 AnyFamily = TypeVar("AnyFamily", bound=Family)
 
 
 def refined(family: AnyFamily) -> AnyFamily:
-    """Return the family with half the grid spacing: 2n points per side, or 2n − 1 where boundary nodes are stored."""
-    n = family.resolution
-    return dataclasses.replace(family, resolution=2 * n - 1 if getattr(family, "grid", "cell") == "vertex" else 2 * n)
+    """Return the family with half the grid spacing, see `Family.refined`."""
+    return family.refined()
 
 
 def transfer(values: np.ndarray, points: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -56,17 +54,19 @@ def transfer(values: np.ndarray, points: Mapping[str, np.ndarray], targets: Mapp
     return np.ascontiguousarray(values)
 
 
-def two_grid_error(family: LinearFamily, rng: np.random.Generator | int, *, solve: Solve | None = None) -> float:
+def two_grid_error(
+    family: Family, rng: np.random.Generator | int, *, solve: Callable[[Any], Any] | None = None
+) -> float:
     """Estimate the relative discretisation error of one sample.
 
     Parameters
     ----------
-    family : LinearFamily
+    family : Family
         On the grid whose error is wanted; its `draw` must be nested under refinement.
     rng : Generator or int
         Stream of the sample, as it stands before `draw`; it is copied, not advanced.
     solve : callable, optional
-        System -> vector of unknowns, for both grids; by default `accurate_solution`.
+        `DiscreteProblem.task` to its solution, for both grids; by default `accurate_solution`, for linear systems.
 
     Returns
     -------
@@ -99,9 +99,10 @@ def two_grid_error(family: LinearFamily, rng: np.random.Generator | int, *, solv
     return float(np.sqrt(square_difference / square_norm)) if square_norm > 0 else float(np.sqrt(square_difference))
 
 
-def _solution(family: LinearFamily, rng: np.random.Generator, solve: Solve) -> dict[str, np.ndarray]:
+def _solution(family: Family, rng: np.random.Generator, solve: Callable[[Any], Any]) -> dict[str, np.ndarray]:
     inputs = family.draw(rng)
-    return family.expand(solve(family.assemble(inputs)), inputs)
+    problem = family.pose(inputs)
+    return problem.expand(solve(problem.task))
 
 
 def _cubic_weights(

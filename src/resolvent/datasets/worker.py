@@ -21,11 +21,12 @@ import numpy as np
 
 from ..solvers.fixed_threads import fixed_threads
 from .certification import INADMISSIBLE, Certificate, certify
+from .discrete_problem import DiscreteProblem
 from .errors import CertificationError, SampleError
-from .family import LinearFamily, System
+from .family import Family
 from .file_format import CERTIFICATE, STAGES, Column, Layout, sample_digest
 from .methods import SolveSystems
-from .sample_arrays import check_arrays, drawn_inputs, working_inputs
+from .sample_arrays import check_arrays, drawn_inputs, working_inputs, working_solution
 from .settings import Settings
 from .shards import ShardWriter
 
@@ -41,7 +42,7 @@ class ChunkTask:
     what is compiled or loaded at the first use of a method would otherwise decide what is taken for its cost.
     """
 
-    family: LinearFamily
+    family: Family
     settings: Settings
     chunk: int
     start: int
@@ -183,7 +184,7 @@ def sample_records(task: ChunkTask, layout: Layout, clock: Clock) -> Iterator[np
     for first in range(task.border, task.stop, window):
         indices = range(first, min(first + window, end))
         samples = [_Sample(index, family, settings, layout, clock) for index in indices]
-        solvable = [sample for sample in samples if sample.system is not None]
+        solvable = [sample for sample in samples if sample.posed is not None]
         _solve(solve, solvable, clock)
         for sample in samples:
             if task.start <= sample.index < task.stop:
@@ -193,17 +194,17 @@ def sample_records(task: ChunkTask, layout: Layout, clock: Clock) -> Iterator[np
 class _Sample:
     """One sample on its way through the stages."""
 
-    def __init__(self, index: int, family: LinearFamily, settings: Settings, layout: Layout, clock: Clock) -> None:
+    def __init__(self, index: int, family: Family, settings: Settings, layout: Layout, clock: Clock) -> None:
         self.index, self.family, self.settings, self.layout = index, family, settings, layout
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.result: Any = None
         self.stored = drawn_inputs(family, layout, settings.seed, index)
         self.inputs = working_inputs(self.stored, layout)
         self.seconds["draw"] = clock.lap("draw")
-        self.system: System | None = None
+        self.posed: DiscreteProblem | None = None
         self.problem = ""
         try:
-            self.system = family.assemble(self.inputs)
+            self.posed = family.pose(self.inputs)
         except ValueError as error:
             self.problem = str(error)
         self.seconds["assemble"] = clock.lap("assemble")
@@ -215,16 +216,14 @@ class _Sample:
             certificate = Certificate(np.inf, np.inf, np.nan, settings.rtol, 0, INADMISSIBLE, False)
             solution = {name: _missing(layout.fields[name]) for name in layout.names("solution")}
         else:
-            x = np.asarray(self.result.x)
-            solution = self.family.expand(x, self.inputs)
+            anew = self.family.pose(working_inputs(self.stored, layout))
+            solution = anew.expand(self.result.x)
             check_arrays(solution, self.family, layout, ("solution",), self.index)
             solution = {name: np.asarray(solution[name], dtype=layout.fields[name].dtype) for name in solution}
             certificate = certify(
-                self.family,
-                layout,
-                working_inputs(self.stored, layout),
-                x,
-                solution,
+                anew,
+                self.result.x,
+                working_solution(solution, layout),
                 tolerance=settings.rtol,
                 iterations=int(self.result.iterations),
                 status=str(self.result.status.name),
@@ -232,7 +231,12 @@ class _Sample:
         self.seconds["certify"] = clock.lap("certify")
         if not certificate.certified and settings.on_failure == "raise":
             raise CertificationError(
-                self.index, settings.seed, certificate.status, certificate.rho_float64, settings.rtol, self.problem
+                self.index,
+                settings.seed,
+                certificate.status,
+                certificate.rho_float64,
+                settings.rtol,
+                self.problem or ", ".join(f"{name} {value:.1e}" for name, value in certificate.evidence.items()),
             )
         record = self._pack({**self.stored, **solution}, certificate)
         self.seconds["write"] = clock.lap("write")
@@ -244,8 +248,10 @@ class _Sample:
         layout = self.layout
         record = np.zeros((), dtype=layout.record)
         record["index"] = self.index
-        for column, value in zip(CERTIFICATE, certificate, strict=True):
+        for column, value in zip(CERTIFICATE, certificate.common, strict=True):
             record[column.path] = value
+        for column in layout.evidence:
+            record[column.path] = certificate.evidence.get(column.name, np.inf)  # of a problem that was not admissible
         for name, value in fields.items():
             record[layout.fields[name].path] = value
         digests = content_digests(layout.content, record)
@@ -256,7 +262,7 @@ class _Sample:
 
 
 def _missing(column: Column) -> np.ndarray:
-    """Solution of a problem that could not be assembled."""
+    """Solution of a problem that is not admissible."""
     return np.full(column.shape, np.nan if column.dtype.kind in "fc" else 0, dtype=column.dtype)
 
 
@@ -267,11 +273,11 @@ def content_digests(columns: Sequence[Column], values: Any) -> dict[str, bytes]:
 
 def _solve(solve: SolveSystems, samples: Sequence[_Sample], clock: Clock) -> None:
     """Solve the systems of a window and share the time equally among them."""
-    results = solve([sample.system for sample in samples if sample.system is not None])
+    results = solve([sample.posed.task for sample in samples if sample.posed is not None])
     if len(results) != len(samples):
         raise SampleError(f"the method returned {len(results)} results for {len(samples)} systems")
     seconds = clock.lap("solve")
     for sample, result in zip(samples, results, strict=True):
         sample.result = result
         sample.seconds["solve"] = seconds / len(samples)
-        sample.system = None  # the certificate assembles its own
+        sample.posed = None  # the certificate poses its own

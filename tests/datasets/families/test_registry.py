@@ -10,7 +10,7 @@ from resolvent.datasets.family import Family, LinearFamily
 
 ALL = list(families.available().values())
 IDS = [family.name for family in ALL]
-SMALL = {"thermal": 21}
+SMALL = {"advection1d": 17, "thermal": 21}
 """Points per side, 8 unless the family's grids demand more."""
 
 
@@ -40,6 +40,11 @@ def test_names_and_seeds_are_unique():
         ("thermal", 12),
         ("elasticity2d", 13),
         ("poisson_obstacles", 14),
+        ("advection1d", 21),
+        ("burgers1d", 22),
+        ("ns2d_vorticity", 23),
+        ("wave2d", 24),
+        ("diffreact2d", 25),
     ],
 )
 def test_seeds_do_not_change(name, family_id):

@@ -11,25 +11,35 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ..family import Family
+from .advection import Advection1D
+from .burgers import Burgers1D
 from .convection_diffusion import ConvectionDiffusion2D
 from .darcy import Darcy2D, Darcy3D
+from .diffusion_reaction import DiffusionReaction2D
 from .elasticity import Elasticity2D
 from .heat import Heat2D
 from .helmholtz import Helmholtz2D
+from .navier_stokes import NavierStokes2D
 from .poisson_chebyshev import PoissonChebyshev
 from .poisson_obstacles import PoissonObstacles
 from .thermal import Thermal
+from .wave import Wave2D
 
 __all__ = [
+    "Advection1D",
+    "Burgers1D",
     "ConvectionDiffusion2D",
     "Darcy2D",
     "Darcy3D",
+    "DiffusionReaction2D",
     "Elasticity2D",
     "Heat2D",
     "Helmholtz2D",
+    "NavierStokes2D",
     "PoissonChebyshev",
     "PoissonObstacles",
     "Thermal",
+    "Wave2D",
     "available",
     "family_class",
     "get",
@@ -46,6 +56,11 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     Thermal,
     Elasticity2D,
     PoissonObstacles,
+    Advection1D,
+    Burgers1D,
+    NavierStokes2D,
+    Wave2D,
+    DiffusionReaction2D,
 )
 
 
