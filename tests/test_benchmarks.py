@@ -103,13 +103,13 @@ def test_the_bytes_of_an_iteration_are_those_that_were_counted_by_hand():
     model = load("_multigrid_traffic").bytes_of_passes
     # Of one colour, by unknown of both: rows of 513 places where 512 would do are within a per cent.
     plane = {name: count / 1024**2 for name, count in model(CheckerboardHierarchy((1, 1024, 1024), 1)).items()}
-    assert plane["update, restrict"] == pytest.approx(45.0, rel=0.01)
+    assert plane["update, restrict"] == pytest.approx(33.0, rel=0.01)
     assert plane["interpolate, smooth"] == pytest.approx(19.0, rel=0.01)
-    assert plane["direction, product"] == pytest.approx(30.0, rel=0.01)
+    assert plane["direction, product"] == pytest.approx(34.0, rel=0.01)
     assert plane["coarser levels"] == pytest.approx(96.0 / 3.0, rel=0.03)
     # A third dimension has two more couplings, in single precision in two passes and in double precision in one.
     space = model(CheckerboardHierarchy((64, 64, 64), 1))
-    assert space["direction, product"] / 64**3 == pytest.approx(38.0, rel=0.05)
+    assert space["direction, product"] / 64**3 == pytest.approx(42.0, rel=0.05)
 
 
 def test_generation_runs_in_a_tiny_form(tmp_path):

@@ -86,7 +86,7 @@ def test_failures_and_exact_zeros_are_drawn():
 
     rho = np.array([0.0, 1e-9, np.inf, np.nan])
     columns = {"certificate/rho_float64": rho, "certificate/certified": rho <= 1e-8}
-    ax = plot_residuals(SimpleNamespace(config={"rtol": 1e-8}, column=columns.__getitem__))
+    ax = plot_residuals(SimpleNamespace(config={"rtol": 1e-8}, column=columns.__getitem__, axes={}))
     assert ax.get_title() == "2 of 4 samples certified, 2 not finite"
 
 
