@@ -187,3 +187,21 @@ def test_a_false_convergence_is_counted():
     liar = ways.Way("cold", "liar", "", "", lambda: lambda A, b: ways.Solved(0 * b, 1, 1, 0, False, "CONVERGED"))
     row = ways.run(streams.Stream("any", "definite", [(A, np.ones(2))] * 2), liar)
     assert row["untrue"] == row["missed"] == 2
+
+
+def test_relaxation_runs_in_a_tiny_form(tmp_path):
+    relaxation = load("relaxation")
+    relaxation.main(["--quick", "--systems", "60", "--sizes", "10", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "relaxation-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "relaxation-quick.png").stat().st_size > 10_000
+    found = {(row["problem"], row["policy"]): row for row in report["rows"]}
+    assert {problem for problem, _ in found} == {"low", "high", "nx = 10"}
+    for problem in ("low", "high", "nx = 10"):
+        ratio = {policy: row["ratio"]["mean"] for (name, policy), row in found.items() if name == problem}
+        assert ratio["best fixed"] == 1.0
+        assert set(relaxation.learners(0.0, 1.0, 5)) < set(ratio)
+        learned = [value for policy, value in ratio.items() if "closed form" not in policy and policy != "CG"]
+        assert ratio["oracle"] == min(learned), "no choice of factors of the grid is better"
+    assert found["low", "closed form ω*(c)"]["mean"]["mean"] < found["low", "closed form, on the grid"]["mean"]["mean"]
+    assert all(abs(row["ratio"] - 1.0) <= 0.01 for row in report["solves"])
+    assert all(row["suggest µs"] > 0.0 for row in report["overhead"])

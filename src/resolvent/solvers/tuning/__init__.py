@@ -1,5 +1,7 @@
-"""Choosing the parameters of solvers."""
+"""Choosing the parameters of solvers: by formula, or by learners that observe what solves cost."""
 
+from .binned import Binned
+from .chebcb import ChebCB
 from .closed_form import (
     is_consistently_ordered,
     jacobi_radius,
@@ -11,8 +13,29 @@ from .closed_form import (
     ssor_cg_surrogate,
     young_omega,
 )
+from .closed_form_arm import ClosedForm
+from .epsilon_greedy import EpsilonGreedy
+from .fixed_arm import FixedArm
+from .lower_confidence_bound import LowerConfidenceBound
+from .random_arm import RandomArm
+from .restart import RestartOnDrift
+from .ridge import Ridge
+from .tsallis_inf import TsallisINF
+from .tuner import Decision, Tuner
 
 __all__ = [
+    "Binned",
+    "ChebCB",
+    "ClosedForm",
+    "Decision",
+    "EpsilonGreedy",
+    "FixedArm",
+    "LowerConfidenceBound",
+    "RandomArm",
+    "RestartOnDrift",
+    "Ridge",
+    "TsallisINF",
+    "Tuner",
     "is_consistently_ordered",
     "jacobi_radius",
     "optimal_omega",
