@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+KEPT = 0.5
+"""Part of the credit that trials may use."""
+
 
 class Allowance:
     """Keeps the total cost below (1 + waste) times what the safe arm alone would have cost, plus one solve given up.
@@ -15,7 +18,8 @@ class Allowance:
 
     before it is given up. The safe arm then solves the system, so that C − S ≤ waste · S + backstop · ŝ holds after
     each system if it held before: whatever arms cost, even if an adversary chooses it. What better arms have saved may
-    be spent on trials. The bound is as good as the estimates of S; a set-up that serves later solves, too, is not
+    be spent on trials. Half of the credit, backstop · ŝ, is kept for arms that are known to be good: what these save
+    pays for the next trials. The bound is as good as the estimates of S; a set-up that serves later solves, too, is not
     weighed before it is made, so that the largest one may come on top.
 
     Parameters
@@ -28,12 +32,12 @@ class Allowance:
     Examples
     --------
     >>> account = Allowance(waste=0.1, backstop=10.0)
-    >>> account.room(2.0)  # the first trial
-    20.0
-    >>> account.charge(20.0), account.close(2.0, safe=2.0)  # given up, and solved by the safe arm
+    >>> account.room(2.0, trial=True), account.room(2.0)
+    (10.0, 20.0)
+    >>> account.charge(10.0), account.close(2.0, safe=2.0)  # given up, and solved by the safe arm
     (None, None)
-    >>> round(account.room(2.0), 6)
-    0.2
+    >>> round(account.room(2.0, trial=True), 6), round(account.room(2.0), 6)
+    (0.2, 10.2)
     """
 
     def __init__(self, waste: float, backstop: float) -> None:
@@ -43,12 +47,12 @@ class Allowance:
         self.safe = 0.0
         """S: the estimate of what the safe arm would have cost."""
 
-    def room(self, estimate: float) -> float:
+    def room(self, estimate: float, *, trial: bool = False) -> float:
         """Return what an attempt may cost before it is given up; not more than 0 where nothing may be risked."""
         if not math.isfinite(estimate):
             return 0.0
-        limit = self.backstop * estimate
-        return min(limit, self.waste * self.safe + limit - (self.charged - self.safe))
+        credit = self.backstop * estimate * (KEPT if trial else 1.0)
+        return min(credit, self.waste * self.safe + credit - (self.charged - self.safe))
 
     def charge(self, cost: float) -> None:
         """Add the cost of an attempt that did not solve its system."""

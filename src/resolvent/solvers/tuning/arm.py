@@ -82,6 +82,8 @@ class Arm:
         """Share of solves that are expected to rebuild M, where A changes from system to system."""
         if self.M is None or self.refresh is None or self.refresh.name in ("ON_CHANGE", "ALWAYS"):
             return 1.0
+        if self.refresh.name == "RESCALED":
+            return 0.0
         return 1.0 / self.refresh.number if self.refresh.name == "EVERY" else RARE
 
     def _described(self) -> str:

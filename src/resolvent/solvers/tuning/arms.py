@@ -20,10 +20,9 @@ from ..krylov.gmres import GMRES
 from ..krylov.idr import IDR
 from ..krylov.minres import MINRES
 from ..krylov.qmr import QMR
-from ..krylov.tfqmr import TFQMR
 from ..multigrid import GeometricMultigrid, MultigridCG
 from ..multigrid.multigrid_cg import fits
-from ..preconditioners import AMG, IC, ILU, ILU0, SSOR, BlockJacobi, Chebyshev, Jacobi
+from ..preconditioners import AMG, IC, ILU, ILU0, SSOR, Chebyshev, Jacobi
 from ..recycling.deflated_cg import DeflatedCG
 from ..recycling.gcrodr import GCRODR
 from ..recycling.rminres import RMINRES
@@ -38,6 +37,9 @@ BYTES = 12
 
 FILL = 25
 """Entries that factors of an `ILU` with its default fill may have, and then some, for each entry of A."""
+
+COARSENED = 4_000
+"""Unknowns from which algebraic multigrid is tried: its set-up takes hundreds of products with a small matrix."""
 
 DIRECT_FILL = {1: 3, 2: 15, 3: 120}
 """The same for a factorisation at the largest size that is tried, by dimension."""
@@ -136,6 +138,8 @@ def _possible(arm: Arm, known: _Known) -> bool:
             return known.assembled and FILL * entries <= known.bytes
         case SOR(), _:
             return known.assembled
+        case _, AMG():
+            return known.assembled and known.A.shape[0] >= COARSENED
         case _, None | Jacobi() | Chebyshev():
             return True
     return known.assembled or known.box
@@ -166,49 +170,43 @@ def _claimed(known: _Known) -> str:
 def _definite(known: _Known, safe: dict[str, Any], options: dict[str, Any]) -> Iterator[Arm]:
     slow, tenth = Refresh.WHEN_SLOW(1.5), Refresh.EVERY(10)
     cg = CG(**options)
+    deflated = [DeflatedCG(k=k, **options) for k in (8, 16)]
     yield Arm(CG(**safe), SSOR(1.5))
     if known.box:
         if known.structure is not None and known.structure.constant:
             yield Arm(FastPoisson(**options))
         yield Arm(MultigridCG(**options))
+    # Cheap to set up first: what better ones save pays for the dearer trials.
     yield Arm(cg, IC())
-    yield Arm(cg, IC(drop_tol=1e-2), refresh=tenth)
+    yield Arm(cg, SSOR(1.7))
+    yield Arm(cg, SSOR(1.9))
+    yield Arm(cg, IC(), warm_start="scaled")
     yield Arm(Direct(**options))
-    yield Arm(cg, IC(drop_tol=1e-3), refresh=slow)
+    yield Arm(cg, IC(drop_tol=1e-3), refresh=Refresh.RESCALED)
     if known.box:
         yield Arm(cg, GeometricMultigrid())
         yield Arm(cg, FastPoisson(**options))
-    yield Arm(cg, IC(), warm_start="scaled")
+    yield Arm(cg, IC(drop_tol=1e-2), refresh=tenth)
+    yield Arm(cg, IC(drop_tol=1e-3), refresh=slow)
     yield Arm(cg, IC(), warm_start="projected")
-    yield Arm(cg, IC(drop_tol=1e-2))
-    yield Arm(cg, IC(drop_tol=1e-3), refresh=tenth)
-    if known.symmetric:
-        yield Arm(cg, IC(drop_tol=1e-3), refresh=Refresh.RESCALED)
-    yield Arm(cg, AMG(), refresh=slow)
+    yield Arm(deflated[0], IC())
     yield Arm(cg, AMG("smoothed_aggregation"), refresh=slow)
-    yield Arm(cg, AMG(), refresh=tenth)
+    yield Arm(cg, AMG(), refresh=slow)
     yield Arm(cg, AMG(reuse="interpolation"))
-    if _has_hypre():
+    if _has_hypre() and known.A.shape[0] >= COARSENED:
         from ..petsc.amg import PETScAMG
 
         yield Arm(cg, PETScAMG("boomeramg"), refresh=slow)
         yield Arm(cg, PETScAMG("gamg"), refresh=slow)
+    yield Arm(cg, IC(drop_tol=1e-2))
     yield Arm(cg, SSOR(1.0))
-    yield Arm(cg, SSOR(1.7))
-    yield Arm(cg, SSOR(1.9))
-    yield Arm(DeflatedCG(k=8, **options), IC())
-    yield Arm(DeflatedCG(k=16, **options), IC())
-    yield Arm(DeflatedCG(k=16, **options), Jacobi())
     yield Arm(cg, Chebyshev())
-    yield Arm(cg, BlockJacobi())
     yield Arm(cg, Jacobi())
     yield Arm(MINRES(**options), IC())
-    yield Arm(GMRES(**options), ILU(drop_tol=1e-2), refresh=slow)
+    yield Arm(deflated[1], Jacobi())
     yield Arm(BiCGStab(**options), ILU0())
-    yield Arm(cg, AMG())
-    yield Arm(cg)
     yield Arm(SOR(1.9, **options))
-    yield Arm(SOR(1.0, **options))
+    yield Arm(cg)
 
 
 def _nonsymmetric(safe: dict[str, Any], options: dict[str, Any]) -> Iterator[Arm]:
@@ -217,30 +215,26 @@ def _nonsymmetric(safe: dict[str, Any], options: dict[str, Any]) -> Iterator[Arm
     bicgstab, idr = BiCGStab(**options), IDR(**options)
     yield Arm(GMRES(**safe), ILU())
     yield Arm(bicgstab, ILU0())
-    yield Arm(Direct(**options))
-    yield Arm(bicgstab, ILU(drop_tol=1e-2), refresh=slow)
-    yield Arm(gmres, ILU(drop_tol=1e-3), refresh=slow)
-    yield Arm(idr, ILU0())
-    yield Arm(GCRODR(restart=30, k=10, **options), ILU0())
-    yield Arm(gmres, ILU0())
-    yield Arm(wide, ILU0())
-    yield Arm(idr, ILU(drop_tol=1e-2), refresh=tenth)
-    yield Arm(gmres, ILU(drop_tol=1e-3), refresh=tenth)
-    yield Arm(gmres, ILU(drop_tol=1e-3), refresh=Refresh.EVERY(3))
-    yield Arm(GCRODR(restart=20, k=5, **options), ILU(drop_tol=1e-2), refresh=slow)
-    yield Arm(bicgstab, ILU0(), warm_start="scaled")
-    yield Arm(bicgstab, ILU0(), refresh=tenth)
-    yield Arm(gmres, AMG("smoothed_aggregation"), refresh=slow)
-    yield Arm(gmres, AMG("air"), refresh=slow)
     yield Arm(bicgstab, SSOR(1.0))
     yield Arm(SOR(1.0, **options))
+    yield Arm(idr, ILU0())
+    yield Arm(Direct(**options))
+    yield Arm(bicgstab, ILU0(), refresh=slow)
+    yield Arm(gmres, ILU0())
+    yield Arm(bicgstab, ILU(drop_tol=1e-2), refresh=slow)
+    yield Arm(gmres, ILU(drop_tol=1e-3), refresh=slow)
+    yield Arm(GCRODR(restart=30, k=10, **options), ILU0())
+    yield Arm(bicgstab, ILU0(), warm_start="scaled")
     yield Arm(gmres, SSOR(1.0))
-    yield Arm(TFQMR(**options), ILU0())
     yield Arm(QMR(**options), ILU0())
+    yield Arm(wide, ILU0())
+    yield Arm(idr, ILU(drop_tol=1e-2), refresh=tenth)
+    yield Arm(GCRODR(restart=20, k=5, **options), ILU(drop_tol=1e-2), refresh=slow)
+    yield Arm(gmres, AMG("smoothed_aggregation"), refresh=slow)
+    yield Arm(gmres, AMG("air"), refresh=slow)
     yield Arm(bicgstab, Jacobi())
     yield Arm(idr, Jacobi())
     yield Arm(GCRODR(restart=40, k=20, **options), Jacobi())
-    yield Arm(wide, Jacobi())
     yield Arm(gmres, Jacobi())
     yield Arm(gmres)
 

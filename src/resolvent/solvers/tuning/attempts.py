@@ -18,7 +18,10 @@ from ..status import Status
 from .arm import Arm
 from .work import FAILED_SETUP, Price, price
 
-TRUST = 3.0
+HOPEFUL = 0.2
+"""Part of the digits that an arm must have gained by the time the best one would have solved the system."""
+
+TRUST = 1.0
 """Solves that the expected share of set-ups weighs as many as."""
 
 
@@ -98,16 +101,19 @@ class Attempts:
         b: Array,
         *,
         limit: float = math.inf,
+        pace: float = math.inf,
         callback: Callback | None = None,
     ) -> Attempt:
         """Solve with an arm until it has cost `limit`, its set-up spread over the solves that it serves.
+
+        Or until it has cost `pace`, with less than a fifth of the digits that are asked for.
 
         What raises ValueError, StructureError, ArithmeticError or MemoryError is an attempt that failed.
         """
         systems = self._take(arm)
         if self.cost == "seconds":
             self._load(arm, A, b)
-        watch = Watch(self, arm, systems, limit, callback)
+        watch = Watch(self, arm, systems, limit, pace, callback)
         try:
             result = systems.solve(A, b, callback=watch if watch.needed else callback)
         except (ValueError, StructureError, ArithmeticError, MemoryError) as error:
@@ -156,9 +162,18 @@ class Attempts:
 class Watch:
     """The callback that stops a solve when it has cost enough, and the account of what it cost."""
 
-    def __init__(self, attempts: Attempts, arm: int, systems: Systems, limit: float, callback: Callback | None) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        arm: int,
+        systems: Systems,
+        limit: float,
+        pace: float,
+        callback: Callback | None,
+    ) -> None:
         self._attempts, self._arm, self._systems, self._callback = attempts, arm, systems, callback
-        self._limit = limit
+        self._limit, self._pace = limit, pace
+        self._digits, self._gained = math.nan, 0.0
         self.needed = math.isfinite(limit)
         self.stopped = False
         self._timed = attempts.cost == "seconds"
@@ -177,8 +192,20 @@ class Watch:
         self._last = progress.iteration
         running, setup = self._so_far(progress)
         spread = self._attempts.share(self._arm) * (setup or self._attempts._setups.get(self._arm, 0.0))
-        self.stopped = running + spread >= self._limit
+        cost, lags = running + spread, self._lags(progress)
+        self.stopped = cost >= self._limit or (lags and cost >= self._pace)
         return self.stopped
+
+    def _lags(self, progress: Progress) -> bool:
+        """Whether less than a fifth of the digits are gained, in the column that is furthest behind."""
+        if self._pace == math.inf:
+            return False
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left = float(np.log(np.max(progress.residual_norm / progress.tolerance)))
+        if math.isnan(self._digits):
+            self._digits = left
+        self._gained = max(self._gained, self._digits - left)
+        return not self._gained >= HOPEFUL * self._digits
 
     def _so_far(self, progress: Progress) -> tuple[float, float]:
         if self._timed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,12 +29,15 @@ class OnlineTuner:
 
     The safe arm solves the first system, and its cost is the measure of all others. Then each arm is tried once, in the
     order given; those that cost several times the best are dropped; a learner chooses among the rest. Any arm but the
-    safe one is given up when it costs too much, and the safe arm then solves the system. All of that is charged:
+    safe one is given up when it costs too much. All of that is charged:
 
-    - a probe, or an arm that is not the favourite, is given up at `patience` times the predicted cost of the favourite;
+    - a probe, or an arm that is not the favourite, is given up at `patience` times the predicted cost of the favourite,
+      or already at that cost if it has less than a fifth of the digits then;
     - any arm at `backstop` times that of the safe arm, or earlier, so that the total stays below (1 + `waste`) times
       the cost of the safe arm alone plus one solve given up, whatever the arms cost;
-    - one whose set-up raises, or that ends with any status but CONVERGED, is followed by the safe arm.
+    - one whose set-up raises, or that ends with any status but CONVERGED, has failed.
+
+    What an arm has left unsolved, the favourite solves, if it is cheaper than the safe arm, and in the end the latter.
 
     Every result is one of the arm that is named in it, converged by the recomputed residual: which arm was chosen does
     not matter beyond the tolerance, and all arms must have the same one.
@@ -106,7 +110,7 @@ class OnlineTuner:
         *,
         cost: str = "seconds",
         safe: int | Arm = 0,
-        patience: float = 3.0,
+        patience: float = 2.0,
         waste: float = 0.10,
         backstop: float = 10.0,
         prune: float = 5.0,
@@ -170,8 +174,8 @@ class OnlineTuner:
     ) -> None:
         """Learn what an attempt on the system at hand cost.
 
-        An attempt that did not solve it (`censored`, or with a `note`) is to be followed by one of the safe arm, which
-        ends the round in any case.
+        An attempt that did not solve it (`censored`, or with a `note`) is to be followed by the next step of the play;
+        the last one, of the safe arm, ends the round in any case.
 
         Parameters
         ----------
@@ -222,22 +226,22 @@ class OnlineTuner:
         play = self.suggest(context)
         now = self.strategy.round
         assert now is not None
-        failed: list[Attempt] = []
+        tried: list[tuple[int, Attempt]] = []
         try:
-            attempt = self.attempts.run(play.arm, A, b, limit=play.limit, callback=callback)
-            if attempt.unsolved and play.arm != self.safe:
-                failed.append(attempt)
-                attempt = self.attempts.run(self.safe, A, b, callback=callback)
+            for arm, limit in play.steps:
+                pace = math.inf if tried else play.pace
+                tried.append((arm, self.attempts.run(arm, A, b, limit=limit, pace=pace, callback=callback)))
+                if not tried[-1][1].unsolved:
+                    break
+            error = tried[-1][1].error
+            if error is not None:  # that of the safe arm is the caller's
+                raise error
         except BaseException:
             self.strategy.round = None  # a system that nobody can solve teaches nothing about arms
             raise
-        if attempt.error is not None:  # that of the safe arm is the caller's
-            self.strategy.round = None
-            raise attempt.error
-        for given_up in failed:
-            self.strategy.take(play.arm, given_up)
-        self.strategy.take(self.safe if failed else play.arm, attempt)
-        return _combined(attempt.result, failed, now, self.arms)
+        for arm, attempt in tried:
+            self.strategy.take(arm, attempt)
+        return _combined([attempt for _, attempt in tried], now, self.arms)
 
     # ---------------------------------------------------------------------------------------------------------------
     # What was learned
@@ -321,8 +325,10 @@ def _checked_arms(arms: Sequence[Arm]) -> tuple[Arm, ...]:
     return found
 
 
-def _combined(result: Result | None, failed: list[Attempt], now: Round, arms: Sequence[Arm]) -> Result:
-    """Return the result with what attempts before it took."""
+def _combined(tried: list[Attempt], now: Round, arms: Sequence[Arm]) -> Result:
+    """Return the last result with what the attempts before it took."""
+    *failed, last = tried
+    result = last.result
     assert result is not None
     lost = 0.0
     for attempt in failed:

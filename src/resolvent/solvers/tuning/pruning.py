@@ -22,11 +22,14 @@ class Probe:
         Probes still to be made.
     note : str
         What a probe that did not solve its system ended with.
+    count : int
+        Solves that the ratio is the mean of.
     """
 
     left: int
     ratio: float = math.nan
     note: str = ""
+    count: int = 1
 
 
 class Pruning:
@@ -62,7 +65,13 @@ class Pruning:
         """Take in a probe; one with a note did not solve its system, and is not repeated."""
         probe = self.probes[arm]
         probe.ratio, probe.note = ratio, note
-        probe.left = 0 if note else max(probe.left - 1, 0)
+        probe.left = 0 if note else probe.left - 1
+
+    def again(self, arm: int, ratio: float) -> None:
+        """Take in another solve of an arm that was probed, while others are not."""
+        probe = self.probes[arm]
+        probe.count += 1
+        probe.ratio += (ratio - probe.ratio) / probe.count
 
     @property
     def ratios(self) -> Array:

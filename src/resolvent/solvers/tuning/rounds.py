@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from ...operators import Array
@@ -17,19 +18,34 @@ class Play:
 
     Attributes
     ----------
-    arm : int
-    limit : float
-        Give it up when it costs as much, its set-up spread over the solves that it serves; infinite: do not.
+    steps : tuple of (arm, limit)
+        The arm to solve with, and those that follow if it does not: each is to be given up when it has cost `limit`,
+        its set-up spread over the solves that it serves. The last is the safe arm, whose limit is infinite.
     reason : str
         In a few words.
     probability : float
-        With which it was drawn.
+        With which the first arm was drawn.
+    rest : float
+        What the steps after the first are expected to cost.
+    pace : float
+        When the first has cost as much and its residual has hardly fallen, it may be given up before its limit.
     """
 
-    arm: int
-    limit: float
+    steps: tuple[tuple[int, float], ...]
     reason: str
     probability: float = 1.0
+    rest: float = 0.0
+    pace: float = math.inf
+
+    @property
+    def arm(self) -> int:
+        """The first to try."""
+        return self.steps[0][0]
+
+    @property
+    def limit(self) -> float:
+        """What that may cost."""
+        return self.steps[0][1]
 
 
 @dataclasses.dataclass(slots=True)

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 MARGIN = 0.1
 """By how much the range of contexts is widened beyond those seen while probing."""
 
+WIDTH = 0.5
+"""Of confidence bounds. Half of what theory has: arms were all probed, and a probe too many costs more than it tells."""
+
 MEMORY = 500
 """Contexts that are remembered."""
 
@@ -122,8 +125,8 @@ class Strategy:
     ) -> None:
         """Learn what an attempt on the system at hand cost.
 
-        An attempt that did not solve it (`censored`, or with a `note`) is to be followed by one of the safe arm, which
-        ends the round in any case.
+        An attempt that did not solve it (`censored`, or with a `note`) is to be followed by the next step of the play;
+        the last one, of the safe arm, ends the round in any case.
 
         Parameters
         ----------
@@ -137,8 +140,9 @@ class Strategy:
         note : str
             Why it failed.
         """
-        forecast = math.inf if censored else (cost if told is None else told)
-        self.take(arm, Attempt(None, cost, cost if told is None else told, censored, forecast, note))
+        told = cost if told is None else told
+        note = note or ("given up for its cost" if censored else "")
+        self.take(arm, Attempt(None, cost, told, censored, math.inf, note))
 
     def read(self, context: Any) -> Array:
         """Return a context as a (dimensions,) array, checked; without entries where there is none."""
@@ -159,44 +163,50 @@ class Strategy:
     def _choose(self, z: Array) -> Play:
         """Return what to play: the safe arm unless another is worth its risk."""
         estimate = self.safe_costs.predict(z)
-        if self.frozen:
-            best = self.favourite(z)
-            return Play(best, self.backstop * estimate if best != self.safe else math.inf, "frozen")
         if not math.isfinite(estimate):
-            return self._play_safe("the measure of all others")
-        room = self.account.room(estimate)
+            return self._play_safe("the measure of all others", estimate)
+        if self.frozen:
+            favourite = self.safe if self._failures >= 3 else self.favourite(z)
+            return self._play(favourite, self.backstop * estimate, "frozen", estimate)
         probe = self.pruning.next()
-        if probe is not None:
-            best = self.pruning.best()
-            least = self.pruning.ratios[best] * estimate
-            if room >= self.patience * least:
-                return Play(probe, self.patience * least, "probe")
-            if best != self.safe and room >= least:
-                return Play(best, room, "no room for probes")
-            return self._play_safe("no room for probes")
-        if self.learner is None:
+        if probe is None and self.learner is None:
             self._begin_learning()
-        assert self.learner is not None
-        known = z if z.size else None
-        decision = self.learner.suggest(known)
-        arm = self.kept[decision.arm]
-        if arm == self.safe:
-            return Play(arm, math.inf, decision.reason, decision.probability)
-        predicted = self.learner.predict(known)
-        favourite = 0 if np.isnan(predicted).all() else int(np.nanargmin(predicted))
-        least = float(np.fmin(predicted[favourite], self.backstop * estimate))
-        cap = math.inf if decision.arm == favourite else self.patience * least
-        if room < min(cap, self.backstop * estimate, 2.0 * least):
-            return self._play_safe("no room for others")
-        return Play(arm, min(cap, room), decision.reason, decision.probability)
+        if self.learner is None:
+            arm, reason, probability = probe, "probe", 1.0
+            favourite = self.pruning.best()
+            least = float(self.pruning.ratios[favourite]) * estimate
+        else:
+            known = z if z.size else None
+            decision = self.learner.suggest(known)
+            predicted = self.learner.predict(known)
+            place = decision.arm if np.isnan(predicted).all() else int(np.nanargmin(predicted))
+            arm, reason, probability = self.kept[decision.arm], decision.reason, decision.probability
+            favourite, least = self.kept[place], float(np.fmin(predicted[place], self.backstop * estimate))
+        assert arm is not None
+        if arm not in (favourite, self.safe):
+            limit = self.patience * least
+            if self.account.room(estimate, trial=True) >= limit:
+                # What an arm leaves unsolved, the favourite solves more cheaply than the safe arm.
+                helped = favourite != self.safe and least < estimate and self.account.room(estimate) >= 2.0 * limit
+                second = ((favourite, limit),) if helped else ()
+                steps = ((arm, limit), *second, (self.safe, math.inf))
+                return Play(steps, reason, probability, least if helped else estimate, pace=least)
+            arm, reason, probability = favourite, f"no room for {'probes' if probe is not None else 'others'}", 1.0
+        room = self.account.room(estimate)
+        if arm == self.safe or room < least:
+            return self._play_safe(reason, estimate, probability)
+        return self._play(arm, room, reason, estimate, probability)
 
-    def _play_safe(self, why: str) -> Play:
-        return Play(self.safe, math.inf, why)
+    def _play(self, arm: int, limit: float, reason: str, estimate: float, probability: float = 1.0) -> Play:
+        if arm == self.safe:
+            return self._play_safe(reason, estimate, probability)
+        return Play(((arm, limit), (self.safe, math.inf)), reason, probability, estimate)
+
+    def _play_safe(self, reason: str, estimate: float, probability: float = 1.0) -> Play:
+        return Play(((self.safe, math.inf),), reason, probability, estimate)
 
     def favourite(self, z: Array) -> int:
-        """Return the arm that is best as far as is known; the safe one after three failures running."""
-        if self._failures >= 3:
-            return self.safe
+        """Return the arm that is best as far as is known."""
         if self.learner is None:
             return self.pruning.best()
         return self.kept[self.learner.best(z if z.size else None)]
@@ -215,12 +225,12 @@ class Strategy:
         if self.make is not None:
             learner = self.make(size)
         elif not contexts or not contexts[0].size:
-            learner = RestartOnDrift(LowerConfidenceBound(size))
+            learner = RestartOnDrift(LowerConfidenceBound(size, width=WIDTH))
         else:
             seen = np.array(contexts)
             low, high = seen.min(axis=0), seen.max(axis=0)
             width = np.maximum(high - low, 1e-9 * np.maximum(np.abs(high), 1.0))
-            learner = Ridge(size, low=low - MARGIN * width, high=high + MARGIN * width)
+            learner = Ridge(size, low=low - MARGIN * width, high=high + MARGIN * width, width=WIDTH)
         if not isinstance(learner, Tuner) or learner.arms != size:
             raise TypeError(f"learner must make a Tuner for {size} arms, got {learner!r}")
         return learner
@@ -247,10 +257,9 @@ class Strategy:
             self._learn(arm, attempt, now)
         if attempt.unsolved and arm != self.safe:
             self.account.charge(attempt.charged)
-            self._failures += 1
+            self._failures += bool(self.frozen)
             now.deciding += self.clock() - begin
             return
-        self._failures = self._failures if arm == self.safe else 0
         if arm == self.safe:
             self.safe_costs.observe(attempt.told, now.context)
         estimate = attempt.charged if arm == self.safe else now.estimate
@@ -265,19 +274,18 @@ class Strategy:
     def _learn(self, arm: int, attempt: Attempt, now: Round) -> None:
         """Tell the probes and the learner what an attempt cost."""
         estimate = now.estimate if math.isfinite(now.estimate) else attempt.told
-        probe = self.pruning.probes[arm]
-        if probe.left:
-            ratio = attempt.forecast / estimate if attempt.stopped else attempt.told / estimate
-            note = attempt.note or ("given up for its cost" if attempt.stopped else "")
-            self.pruning.record(arm, ratio if attempt.stopped or not note else math.inf, note)
+        # What fails by itself costs what solves the system, too.
+        failed = bool(attempt.note) and not attempt.stopped and arm != self.safe
+        told = attempt.told + (now.play.rest if failed else 0.0)
+        if self.learner is None and arm != self.safe:
             if self.pruning.probes[arm].left:
-                return  # a solve that is not like the later ones
-        if attempt.stopped:
-            self._teach(arm, attempt.told, True, now.context)
-        elif attempt.unsolved:  # the choice has cost what the safe arm costs, too
-            self._teach(arm, attempt.told + (0.0 if arm == self.safe else estimate), False, now.context)
-        else:
-            self._teach(arm, attempt.told, False, now.context)
+                ratio = math.inf if failed else (attempt.forecast if attempt.stopped else told) / estimate
+                self.pruning.record(arm, ratio, attempt.note)
+                if self.pruning.probes[arm].left:
+                    return  # a solve that is not like the later ones
+            else:
+                self.pruning.again(arm, (told + now.play.rest * attempt.stopped) / estimate)
+        self._teach(arm, told, attempt.stopped, now.context)
 
     def _watch_drift(self) -> None:
         """Begin anew, the arms that were dropped included, when the learner has noticed that costs are others."""
