@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+TIGHT = 0.8
+"""Part of S from which C is near enough for errors of the estimate to matter."""
+
 KEPT = 0.5
 """Part of the credit that trials may use."""
 
@@ -53,6 +56,11 @@ class Allowance:
             return 0.0
         credit = self.backstop * estimate * (KEPT if trial else 1.0)
         return min(credit, self.waste * self.safe + credit - (self.charged - self.safe))
+
+    @property
+    def tight(self) -> bool:
+        """Whether so little is saved that the estimate of the safe arm matters."""
+        return self.charged > TIGHT * self.safe
 
     def charge(self, cost: float) -> None:
         """Add the cost of an attempt that did not solve its system."""

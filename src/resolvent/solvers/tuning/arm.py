@@ -74,8 +74,8 @@ class Arm:
 
     @property
     def settling(self) -> int:
-        """How many solves come before the first that is like the later ones: one where solves help the next ones."""
-        return int(self.solver.recycles or self.warm_start is not None)
+        """How many solves come before one that is like the later ones: one where solves leave something behind."""
+        return int(self.solver.recycles or self.warm_start is not None or self.renewal < 1.0)
 
     @property
     def renewal(self) -> float:

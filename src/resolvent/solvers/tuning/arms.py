@@ -210,7 +210,7 @@ def _definite(known: _Known, safe: dict[str, Any], options: dict[str, Any]) -> I
 
 
 def _nonsymmetric(safe: dict[str, Any], options: dict[str, Any]) -> Iterator[Arm]:
-    slow, tenth = Refresh.WHEN_SLOW(1.5), Refresh.EVERY(10)
+    slow = Refresh.WHEN_SLOW(1.5)
     gmres, wide = GMRES(**options), GMRES(restart=60, **options)
     bicgstab, idr = BiCGStab(**options), IDR(**options)
     yield Arm(GMRES(**safe), ILU())
@@ -222,14 +222,12 @@ def _nonsymmetric(safe: dict[str, Any], options: dict[str, Any]) -> Iterator[Arm
     yield Arm(bicgstab, ILU0(), refresh=slow)
     yield Arm(gmres, ILU0())
     yield Arm(bicgstab, ILU(drop_tol=1e-2), refresh=slow)
-    yield Arm(gmres, ILU(drop_tol=1e-3), refresh=slow)
+    yield Arm(gmres, ILU(drop_tol=1e-3), refresh=Refresh.EVERY(10))
     yield Arm(GCRODR(restart=30, k=10, **options), ILU0())
     yield Arm(bicgstab, ILU0(), warm_start="scaled")
     yield Arm(gmres, SSOR(1.0))
     yield Arm(QMR(**options), ILU0())
     yield Arm(wide, ILU0())
-    yield Arm(idr, ILU(drop_tol=1e-2), refresh=tenth)
-    yield Arm(GCRODR(restart=20, k=5, **options), ILU(drop_tol=1e-2), refresh=slow)
     yield Arm(gmres, AMG("smoothed_aggregation"), refresh=slow)
     yield Arm(gmres, AMG("air"), refresh=slow)
     yield Arm(bicgstab, Jacobi())

@@ -18,9 +18,6 @@ from ..status import Status
 from .arm import Arm
 from .work import FAILED_SETUP, Price, price
 
-HOPEFUL = 0.2
-"""Part of the digits that an arm must have gained by the time the best one would have solved the system."""
-
 TRUST = 1.0
 """Solves that the expected share of set-ups weighs as many as."""
 
@@ -106,7 +103,7 @@ class Attempts:
     ) -> Attempt:
         """Solve with an arm until it has cost `limit`, its set-up spread over the solves that it serves.
 
-        Or until it has cost `pace`, with less than a fifth of the digits that are asked for.
+        From `pace` on it is given up as soon as its residual falls too slowly to stay within the limit.
 
         What raises ValueError, StructureError, ArithmeticError or MemoryError is an attempt that failed.
         """
@@ -192,20 +189,20 @@ class Watch:
         self._last = progress.iteration
         running, setup = self._so_far(progress)
         spread = self._attempts.share(self._arm) * (setup or self._attempts._setups.get(self._arm, 0.0))
-        cost, lags = running + spread, self._lags(progress)
-        self.stopped = cost >= self._limit or (lags and cost >= self._pace)
+        cost, gained = running + spread, self._gained_part(progress)
+        self.stopped = cost >= self._limit or (cost >= self._pace and cost > gained * self._limit)
         return self.stopped
 
-    def _lags(self, progress: Progress) -> bool:
-        """Whether less than a fifth of the digits are gained, in the column that is furthest behind."""
+    def _gained_part(self, progress: Progress) -> float:
+        """Return the part of the digits that are gained, in the column that is furthest behind."""
         if self._pace == math.inf:
-            return False
+            return 1.0
         with np.errstate(divide="ignore", invalid="ignore"):
             left = float(np.log(np.max(progress.residual_norm / progress.tolerance)))
         if math.isnan(self._digits):
             self._digits = left
         self._gained = max(self._gained, self._digits - left)
-        return not self._gained >= HOPEFUL * self._digits
+        return self._gained / self._digits if self._digits > 0.0 else 1.0 if self._digits <= 0.0 else 0.0
 
     def _so_far(self, progress: Progress) -> tuple[float, float]:
         if self._timed:

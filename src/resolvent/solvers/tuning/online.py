@@ -32,9 +32,9 @@ class OnlineTuner:
     safe one is given up when it costs too much. All of that is charged:
 
     - a probe, or an arm that is not the favourite, is given up at `patience` times the predicted cost of the favourite,
-      or already at that cost if it has less than a fifth of the digits then;
-    - any arm at `backstop` times that of the safe arm, or earlier, so that the total stays below (1 + `waste`) times
-      the cost of the safe arm alone plus one solve given up, whatever the arms cost;
+      and from that cost on as soon as its residual falls too slowly to stay below;
+    - any arm at `backstop` times the cost of the safe arm, or earlier, so that the total stays below (1 + `waste`)
+      times the cost of the safe arm alone plus one solve given up, whatever the arms cost;
     - one whose set-up raises, or that ends with any status but CONVERGED, has failed.
 
     What an arm has left unsolved, the favourite solves, if it is cheaper than the safe arm, and in the end the latter.
@@ -44,8 +44,9 @@ class OnlineTuner:
 
     With ``cost="seconds"`` it switches itself off, and says so, where decisions take more than 1 % of the cheapest
     solve. Costs are compared with set-ups spread over the solves they serve; what is charged are set-ups when they are
-    made. An arm that recycles or starts from earlier solutions is probed twice, as its first solve is not like the
-    others. A set-up cannot be stopped half way, and neither can methods that run in one compiled piece (`MultigridCG`).
+    made. An arm that recycles, keeps its preconditioner or starts from earlier solutions is probed twice, as its first
+    solve is not like the others. A set-up cannot be stopped half way, and neither can methods that run in one compiled
+    piece (`MultigridCG`).
 
     Do not use it for a handful of systems: trying 20 arms costs some 50 solves of the best, which takes about 500
     solves to come back if the safe arm is half as good. Not for several threads or MPI ranks.
@@ -110,7 +111,7 @@ class OnlineTuner:
         *,
         cost: str = "seconds",
         safe: int | Arm = 0,
-        patience: float = 2.0,
+        patience: float = 3.0,
         waste: float = 0.10,
         backstop: float = 10.0,
         prune: float = 5.0,

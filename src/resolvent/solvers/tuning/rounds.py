@@ -25,16 +25,13 @@ class Play:
         In a few words.
     probability : float
         With which the first arm was drawn.
-    rest : float
-        What the steps after the first are expected to cost.
     pace : float
-        When the first has cost as much and its residual has hardly fallen, it may be given up before its limit.
+        When the first has cost as much, it is given up as soon as it will not stay within its limit at the rate so far.
     """
 
     steps: tuple[tuple[int, float], ...]
     reason: str
     probability: float = 1.0
-    rest: float = 0.0
     pace: float = math.inf
 
     @property
@@ -61,7 +58,7 @@ class Round:
     attempts : list of (arm, outcome, cost)
         The last one ended the round.
     told : float
-        Cost of that one with set-ups spread.
+        Cost of all with set-ups spread: the price of the choice.
     deciding : float
         Seconds spent on choosing and learning.
     """
@@ -77,7 +74,7 @@ class Round:
         """Note an attempt."""
         outcome = attempt.note or ("given up for its cost" if attempt.stopped else "solved")
         self.attempts.append((arm, outcome, attempt.charged))
-        self.told = attempt.told
+        self.told += attempt.told
 
     @property
     def arm(self) -> int:

@@ -28,7 +28,12 @@ MARGIN = 0.1
 """By how much the range of contexts is widened beyond those seen while probing."""
 
 WIDTH = 0.5
-"""Of confidence bounds. Half of what theory has: arms were all probed, and a probe too many costs more than it tells."""
+"""Of confidence bounds on means: half of what theory has, since all arms were probed and each further try is dear."""
+
+AGAIN = 50
+"""Systems after which the safe arm is measured again, if it matters."""
+
+PROBE = "probe"
 
 MEMORY = 500
 """Contexts that are remembered."""
@@ -97,8 +102,8 @@ class Strategy:
         self.learner: Tuner | None = None
         self.kept: list[int] = []
         self.contexts: list[Array] = []
-        self._probed: list[tuple[int, float, bool, Array]] = []
-        self._failures = 0
+        self._probed: list[tuple[int, float, Array]] = []
+        self._failures = self._unmeasured = 0
         self.round: Round | None = None
 
     def suggest(self, context: Any = None) -> Play:
@@ -164,15 +169,19 @@ class Strategy:
         """Return what to play: the safe arm unless another is worth its risk."""
         estimate = self.safe_costs.predict(z)
         if not math.isfinite(estimate):
-            return self._play_safe("the measure of all others", estimate)
+            return self._play_safe("the measure of all others")
         if self.frozen:
             favourite = self.safe if self._failures >= 3 else self.favourite(z)
-            return self._play(favourite, self.backstop * estimate, "frozen", estimate)
+            if favourite == self.safe:
+                return self._play_safe("frozen")
+            return Play(((favourite, self.backstop * estimate), (self.safe, math.inf)), "frozen")
+        if self._unmeasured >= AGAIN and self.account.tight:
+            return self._play_safe("to be measured again")
         probe = self.pruning.next()
         if probe is None and self.learner is None:
             self._begin_learning()
         if self.learner is None:
-            arm, reason, probability = probe, "probe", 1.0
+            arm, reason, probability = probe, PROBE, 1.0
             favourite = self.pruning.best()
             least = float(self.pruning.ratios[favourite]) * estimate
         else:
@@ -184,26 +193,25 @@ class Strategy:
             favourite, least = self.kept[place], float(np.fmin(predicted[place], self.backstop * estimate))
         assert arm is not None
         if arm not in (favourite, self.safe):
-            limit = self.patience * least
-            if self.account.room(estimate, trial=True) >= limit:
+            trial = self.account.room(estimate, trial=True)
+            limit = min(self.patience * least, trial)
+            if trial >= min(self.patience, 2.0) * least:
                 # What an arm leaves unsolved, the favourite solves more cheaply than the safe arm.
                 helped = favourite != self.safe and least < estimate and self.account.room(estimate) >= 2.0 * limit
                 second = ((favourite, limit),) if helped else ()
                 steps = ((arm, limit), *second, (self.safe, math.inf))
-                return Play(steps, reason, probability, least if helped else estimate, pace=least)
+                return Play(steps, reason, probability, pace=least)
             arm, reason, probability = favourite, f"no room for {'probes' if probe is not None else 'others'}", 1.0
         room = self.account.room(estimate)
         if arm == self.safe or room < least:
-            return self._play_safe(reason, estimate, probability)
-        return self._play(arm, room, reason, estimate, probability)
+            return self._play_safe(reason, probability)
+        # The system may be harder than others for every arm: while the favourite gets on, it is not given up.
+        return Play(
+            ((arm, room), (self.safe, math.inf)), reason, probability, pace=self.patience * max(least, estimate)
+        )
 
-    def _play(self, arm: int, limit: float, reason: str, estimate: float, probability: float = 1.0) -> Play:
-        if arm == self.safe:
-            return self._play_safe(reason, estimate, probability)
-        return Play(((arm, limit), (self.safe, math.inf)), reason, probability, estimate)
-
-    def _play_safe(self, reason: str, estimate: float, probability: float = 1.0) -> Play:
-        return Play(((self.safe, math.inf),), reason, probability, estimate)
+    def _play_safe(self, reason: str, probability: float = 1.0) -> Play:
+        return Play(((self.safe, math.inf),), reason, probability)
 
     def favourite(self, z: Array) -> int:
         """Return the arm that is best as far as is known."""
@@ -215,8 +223,8 @@ class Strategy:
         """Drop arms, and let the learner know of the probes of the others."""
         self.kept = self.pruning.kept()
         self.learner = self.made(len(self.kept), self.contexts)
-        for arm, cost, censored, z in self._probed:
-            self._teach(arm, cost, censored, z)
+        for arm, cost, z in self._probed:
+            self._teach(arm, cost, z)
         self._probed = []
         logger.info("%d of %d arms are kept, for %r", len(self.kept), self.arms, self.learner)
 
@@ -230,16 +238,16 @@ class Strategy:
             seen = np.array(contexts)
             low, high = seen.min(axis=0), seen.max(axis=0)
             width = np.maximum(high - low, 1e-9 * np.maximum(np.abs(high), 1.0))
-            learner = Ridge(size, low=low - MARGIN * width, high=high + MARGIN * width, width=WIDTH)
+            learner = Ridge(size, low=low - MARGIN * width, high=high + MARGIN * width)
         if not isinstance(learner, Tuner) or learner.arms != size:
             raise TypeError(f"learner must make a Tuner for {size} arms, got {learner!r}")
         return learner
 
-    def _teach(self, arm: int, cost: float, censored: bool, z: Array) -> None:
+    def _teach(self, arm: int, cost: float, z: Array) -> None:
         if self.learner is None:
-            self._probed.append((arm, cost, censored, z))
+            self._probed.append((arm, cost, z))
         elif arm in self.kept:
-            self.learner.observe(self.kept.index(arm), cost, censored, context=z if z.size else None)
+            self.learner.observe(self.kept.index(arm), cost, context=z if z.size else None)
 
     def take(self, arm: int, attempt: Attempt) -> None:
         """Learn from an attempt on the system at hand."""
@@ -252,40 +260,43 @@ class Strategy:
             is_number(attempt.charged) and attempt.charged > 0.0 and is_number(attempt.told) and attempt.told > 0.0
         ):
             raise ValueError(f"a cost must be a positive finite number, got {attempt.charged!r}, {attempt.told!r}")
+        first = not now.attempts
         now.add(arm, attempt)
-        if not self.frozen:
-            self._learn(arm, attempt, now)
+        if first and self.pruning.probes[arm].left:
+            estimate = now.estimate if math.isfinite(now.estimate) else attempt.told
+            cost = attempt.forecast if attempt.stopped else math.inf if attempt.note else attempt.told
+            self.pruning.record(arm, cost / estimate, attempt.note)
+        elif not first and arm != self.safe and self.learner is None:
+            self.pruning.again(arm, attempt.told / now.estimate + attempt.unsolved)
         if attempt.unsolved and arm != self.safe:
             self.account.charge(attempt.charged)
-            self._failures += bool(self.frozen)
-            now.deciding += self.clock() - begin
-            return
+        else:
+            self._close(attempt, now)
+        now.deciding += self.clock() - begin
+        if self.round is None:
+            self._watch_overhead(now.deciding, now.context)
+
+    def _close(self, last: Attempt, now: Round) -> None:
+        """End the round: what was chosen is charged with all that its choice has cost, who finished it included.
+
+        The learner is not told of an arm that finishes what another has left: it has seen a harder system than most.
+        """
+        arm, price = now.play.arm, now.told
+        self.account.close(last.charged, safe=last.charged if arm == self.safe else now.estimate)
+        self._unmeasured += 1
         if arm == self.safe:
-            self.safe_costs.observe(attempt.told, now.context)
-        estimate = attempt.charged if arm == self.safe else now.estimate
-        self.account.close(attempt.charged, safe=estimate)
+            self.safe_costs.observe(last.told, now.context)
+            self._unmeasured = 0
+        if self.frozen:
+            self._failures = self._failures + 1 if len(now.attempts) > 1 else self._failures if arm == self.safe else 0
+        elif not self.pruning.probes[arm].left:  # else it is not like the later ones
+            if self.learner is None and now.play.reason != PROBE and arm != self.safe:
+                self.pruning.again(arm, price / now.estimate)
+            self._teach(arm, price, now.context)
         self.history.append(now)
         self.contexts = [*self.contexts[-MEMORY:], now.context] if now.context.size else [now.context]
         self.round = None
         self._watch_drift()
-        now.deciding += self.clock() - begin
-        self._watch_overhead(now.deciding, now.context)
-
-    def _learn(self, arm: int, attempt: Attempt, now: Round) -> None:
-        """Tell the probes and the learner what an attempt cost."""
-        estimate = now.estimate if math.isfinite(now.estimate) else attempt.told
-        # What fails by itself costs what solves the system, too.
-        failed = bool(attempt.note) and not attempt.stopped and arm != self.safe
-        told = attempt.told + (now.play.rest if failed else 0.0)
-        if self.learner is None and arm != self.safe:
-            if self.pruning.probes[arm].left:
-                ratio = math.inf if failed else (attempt.forecast if attempt.stopped else told) / estimate
-                self.pruning.record(arm, ratio, attempt.note)
-                if self.pruning.probes[arm].left:
-                    return  # a solve that is not like the later ones
-            else:
-                self.pruning.again(arm, (told + now.play.rest * attempt.stopped) / estimate)
-        self._teach(arm, told, attempt.stopped, now.context)
 
     def _watch_drift(self) -> None:
         """Begin anew, the arms that were dropped included, when the learner has noticed that costs are others."""
