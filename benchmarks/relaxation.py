@@ -103,17 +103,16 @@ TUNED = ("Tsallis-INF", "ε-greedy", "Tsallis-INF, bins", "ChebCB", "ridge")
 def learners(low: float, high: float, bins: int) -> dict[str, Make]:
     """Return what makes each learner from a seed, for contexts of a range. Iterations are at least one."""
     box: dict[str, Any] = {"low": low, "high": high}
-    floor: dict[str, Any] = {"floor": 1.0}
     return {
         "random": lambda seed: RandomArm(ARMS, rng=seed),
-        "Tsallis-INF": lambda seed: TsallisINF(ARMS, **floor, rng=seed),
-        "Tsallis-INF, reduced variance": lambda seed: TsallisINF(ARMS, reduced_variance=True, **floor, rng=seed),
+        "Tsallis-INF": lambda seed: TsallisINF(ARMS, floor=1.0, rng=seed),
+        "Tsallis-INF, reduced variance": lambda seed: TsallisINF(ARMS, reduced_variance=True, floor=1.0, rng=seed),
         "ε-greedy": lambda seed: EpsilonGreedy(ARMS, rng=seed),
         "lower confidence bound": lambda seed: LowerConfidenceBound(ARMS, rng=seed),
         "Tsallis-INF, bins": lambda seed: Binned(
-            TsallisINF(ARMS, reduced_variance=True, **floor, rng=seed), bins=bins, **box
+            TsallisINF(ARMS, reduced_variance=True, floor=1.0, rng=seed), bins=bins, **box
         ),
-        "ChebCB": lambda seed: ChebCB(ARMS, **floor, rng=seed, **box),
+        "ChebCB": lambda seed: ChebCB(ARMS, floor=1.0, rng=seed, **box),
         "ridge": lambda seed: Ridge(ARMS, degree=5, rng=seed, **box),
     }
 
@@ -255,9 +254,6 @@ def overhead(rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def report(title: str, rows: list[dict[str, Any]]) -> None:
     """Print one table: ours, the reference beside it, and the ratio of the two."""
     reference_best = next((row["reference"] for row in rows if row["policy"] == "best fixed"), None)
@@ -374,7 +370,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="1,000 systems, one repeat, nx = 25")
     parser.add_argument("--systems", type=int, help="T, 5,000")
     parser.add_argument("--repeats", type=int, help="sequences of SOR systems, and seeds on the heat equation; 40")
-    parser.add_argument("--sizes", type=int, nargs="+", help="nx of the heat equation; 25 50 100, 200 takes an hour")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help="nx of the heat equation; 25 50 100; 200 takes longer than all of these"
+    )
     parser.add_argument("--tables", type=Path, help="folder that keeps the tables of costs between runs")
     parser.add_argument("--results", type=Path, help="folder to write to; benchmarks/results")
     options = parser.parse_args(arguments)
