@@ -146,6 +146,24 @@ def test_choice_runs_in_a_tiny_form(tmp_path):
     assert all(row["worst_residual"]["direct"] <= 1e-8 for row in rows.values())
 
 
+def test_tuning_runs_in_a_tiny_form(tmp_path):
+    load("tuning").main(["--quick", "--size", "8", "--systems", "25", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "tuning-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "tuning-quick.png").stat().st_size > 10_000
+    rows = [row for row in report["rows"] if "policy" in row]
+    assert {row["stream"] for row in rows} == {"Darcy", "convection–diffusion", "heat"}
+    assert all(row["arms"] >= 16 and row["bad arms"] == 4 for row in rows)
+    for row in rows:
+        if row["policy"].startswith("tuner"):
+            safe = next(r for r in rows if (r["stream"], r["T"]) == (row["stream"], row["T"]) and "safe" in r["policy"])
+            # The guarantee, with one set-up that is not stopped, and as good as the safe arm's mean as an estimate.
+            assert row["mean"] <= 1.10 * safe["mean"] + (10.0 + 10.0) * safe["mean"] / row["T"]
+        if row["policy"].startswith("best fixed"):
+            assert row["ratio"] == 1.0
+    bad = [run for row in report["rows"] for name, run in row.get("fixed", {}).items() if name.startswith("bad: re")]
+    assert bad and all(run["failed"] == run["systems"] for run in bad)
+
+
 def test_the_cost_model_is_fitted_in_a_tiny_form(tmp_path):
     from resolvent.solvers.costs import CostModel, measure
 

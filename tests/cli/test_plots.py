@@ -13,7 +13,8 @@ from resolvent import datasets, solvers
 from resolvent.datasets import families
 from resolvent.datasets.family import FieldSpec
 from resolvent.datasets.plots import _draw_field, _planar, plot_dataset, plot_residuals
-from resolvent.solvers.plots import plot_history
+from resolvent.solvers.plots import plot_history, plot_tuning
+from resolvent.solvers.tuning import Arm, OnlineTuner
 
 
 def assert_is_a_picture(path):
@@ -173,12 +174,32 @@ def test_history_of_odd_cases(b):
     ax.figure.draw_without_rendering()
 
 
+def test_tuning_shows_shares_and_costs():
+    arms = [Arm(solvers.CG()), Arm(solvers.CG(), solvers.Jacobi()), Arm(solvers.CG(maxiter=1), name="gives up")]
+    tuner = OnlineTuner(arms, cost="work")
+    with pytest.raises(ValueError, match="no systems yet"):
+        plot_tuning(tuner)
+    for t in range(30):
+        tuner.solve(np.diag(np.arange(1.0, 9.0) + t), np.ones(8))
+    costs = np.array([each.cost for each in tuner.history])
+    left, right = plot_tuning(tuner, {"twice": 2.0 * costs}).axes
+    assert sum(each.get_paths()[0].vertices.shape[0] > 0 for each in left.collections) == 4, "three arms and the others"
+    twice, mean, lost = right.lines
+    assert np.allclose(mean.get_ydata(), np.cumsum(costs) / np.arange(1, 31))
+    assert np.allclose(twice.get_ydata(), 2.0 * mean.get_ydata())
+    assert len(lost.get_xdata()) == sum(len(each.attempts) > 1 for each in tuner.history) > 0
+    left.figure.draw_without_rendering()
+    with pytest.raises(ValueError, match="has solved 30 systems"):
+        plot_tuning(tuner, {"twice": costs[:3]})
+
+
 def test_pyplot_is_never_loaded(dataset_path, repository):
     code = f"""
 import sys, numpy as np
 from resolvent import datasets, solvers
 from resolvent.datasets.plots import plot_dataset
-from resolvent.solvers.plots import plot_history
+from resolvent.solvers.plots import plot_history, plot_tuning
+from resolvent.solvers.tuning import Arm, OnlineTuner
 assert "matplotlib" not in sys.modules
 plot_dataset(datasets.open({str(dataset_path)!r}))
 plot_history(solvers.CG().solve(np.eye(2), np.ones(2)))

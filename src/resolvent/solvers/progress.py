@@ -12,6 +12,7 @@ from ..operators import Array
 
 if TYPE_CHECKING:
     from .monitor import Monitor
+    from .result import Counts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,12 +27,15 @@ class Progress:
         Of the columns still running.
     x : (n, k) array or None
         Their iterates, read-only; None where the method forms x only at restarts.
+    counts : Counts or None
+        Products so far, those of the set-up of a recycled space included; it goes on counting, so do not keep it.
     """
 
     iteration: int
     residual_norm: np.ndarray
     tolerance: np.ndarray
     x: Array | None
+    counts: Counts | None = None
 
 
 Callback = Callable[[Progress], Any]
@@ -57,6 +61,6 @@ def progress_of(monitor: Monitor, norms: np.ndarray, x: Array | None) -> Progres
     """Return what the callback is told, in the scale of the system that was given."""
     v, scale, tolerance = monitor.vectors, monitor.scale[monitor.active], monitor.tolerance[monitor.active]
     if (scale == 1.0).all():
-        return Progress(monitor.iteration, norms, tolerance, None if x is None else v.protected(x))
+        return Progress(monitor.iteration, norms, tolerance, None if x is None else v.protected(x), monitor.counts)
     x = None if x is None else v.scaled(scale, x)
-    return Progress(monitor.iteration, norms * scale, tolerance * scale, x)
+    return Progress(monitor.iteration, norms * scale, tolerance * scale, x, monitor.counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from .guesses import guess_from
 from .policies import Chained, SpacePolicy
 from .refresh import Age, Refresh
 from .rescaled import Rescaled
+
+if TYPE_CHECKING:
+    from ..tuning import OnlineTuner
 
 
 class Sequence:
@@ -51,6 +54,8 @@ class Sequence:
         None always recycles.
     max_age : int, optional
         Rebuild M after so many solves at the latest.
+    tuner : OnlineTuner, optional
+        Chooses all of the above anew for each system, among its arms; then nothing else is given.
 
     Attributes
     ----------
@@ -74,7 +79,7 @@ class Sequence:
 
     def __init__(
         self,
-        solver: Solver,
+        solver: Solver | None = None,
         M: Any = None,
         *,
         refresh: Refresh | None = None,
@@ -82,7 +87,17 @@ class Sequence:
         spaces: SpacePolicy | None = None,
         cold_every: int | None = 25,
         max_age: int | None = None,
+        tuner: OnlineTuner | None = None,
     ) -> None:
+        self.tuner = tuner
+        if tuner is not None:
+            from ..tuning import OnlineTuner
+
+            if not isinstance(tuner, OnlineTuner):
+                raise TypeError(f"tuner must be an OnlineTuner, got {type(tuner).__name__}: learners go inside of one")
+            if solver is not None or any(given is not None for given in (M, refresh, warm_start, spaces, max_age)):
+                raise TypeError("with a tuner nothing else is given: what is to be tried are the arms of the tuner")
+            solver = tuner.arms[tuner.safe].solver
         if not isinstance(solver, Solver):
             raise TypeError(f"Sequence needs a Solver such as CG(), got {type(solver).__name__}")
         if refresh is not None and not isinstance(refresh, Refresh):
@@ -98,10 +113,15 @@ class Sequence:
         self.guess = guess_from(warm_start)
         self.spaces = Chained() if spaces is None else spaces
         self.cold_every, self.max_age = cold_every, max_age
-        self.reset()
+        self._forget()
 
     def reset(self) -> None:
-        """Forget everything but the options."""
+        """Forget everything but the options, what a tuner has learned included."""
+        self._forget()
+        if self.tuner is not None:
+            self.tuner.reset()
+
+    def _forget(self) -> None:
         self._prepared: Prepared | None = None
         self._pattern: Any = None
         self._reference: Array | None = None
@@ -119,13 +139,20 @@ class Sequence:
         self.solved = 0
         self.rebuilt = 0
         """How often the preconditioner, or a factorisation, was built."""
+        self.followed = 0
+        """How often the method itself was prepared for new values: a factorisation, the hierarchy of `MultigridCG`."""
 
     @property
     def space(self) -> RecycleSpace | None:
         """What the next system would be given."""
         return self._space(self._solutions[-1] if self._solutions else None)
 
-    def solve(self, A: Any, b: Array, *, callback: Callback | None = None) -> Result:
+    @property
+    def prepared(self) -> Prepared | None:
+        """What the last system was solved with."""
+        return self._prepared
+
+    def solve(self, A: Any, b: Array, *, context: Any = None, callback: Callback | None = None) -> Result:
         """Solve the next system.
 
         Parameters
@@ -135,6 +162,10 @@ class Sequence:
             pattern starts the sequence anew.
         b : (n,), (n, k) or grid-shaped array
             Right-hand sides.
+        context : float, array or None
+            With a tuner, numbers known of the system: a Péclet number, a step length. See `OnlineTuner.solve`.
+        callback : callable, optional
+            See `Prepared.solve`.
 
         Returns
         -------
@@ -145,6 +176,12 @@ class Sequence:
         """
         if isinstance(A, Ensemble):
             raise TypeError("a sequence takes one system after the other: pass the members of the ensemble one by one")
+        if self.tuner is not None:
+            result = self.tuner.solve(A, b, context=context, callback=callback)
+            self.solved += 1
+            return result
+        if context is not None:
+            raise TypeError("a context is for a tuner: Sequence(tuner=OnlineTuner(...))")
         operator, checksum = as_operator(A), fingerprint(A)
         if is_torch(b) and not operator._holds_torch():
             from .._torch import solve_on_host
@@ -153,7 +190,7 @@ class Sequence:
         stamp = operator.stamp() if checksum is None else (operator.shape, checksum)
         pattern = _pattern(operator)
         if self._prepared is not None and pattern != self._pattern:
-            self.reset()
+            self._forget()
         refreshed, seconds = self._bring_up_to_date(A, operator, stamp)
         self._pattern, self._stamp = pattern, stamp
         prepared, age = self._prepared, self._age
@@ -222,6 +259,7 @@ class Sequence:
             if self._unscaled is not None and self._reference is not None:
                 M = Rescaled(self._unscaled, self._reference, _diagonal(operator))
             prepared.update(A, M=M if self._has_recipe() else None)
+            self.followed += 1
         return False, time.perf_counter() - begin
 
     def _rebuild(self, A: Any, stamp: Any, *, anew: bool = False) -> float:
@@ -237,6 +275,7 @@ class Sequence:
         prepared = self._prepared
         assert prepared is not None
         self.rebuilt += 1
+        self.followed += 1
         self._built_for = stamp
         self._anew = anew or not isinstance(self.M, Recipe) or self.M.renews
         self._age, self._excess = Age(0, 0, 0, seconds, 0.0, 0.0), 0.0
