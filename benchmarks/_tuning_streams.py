@@ -45,33 +45,33 @@ class Stream:
         return np.concatenate(order)[:T]
 
 
-def darcy(n: int, count: int) -> Stream:
+def darcy(n: int, count: int, seed: int) -> Stream:
     """Return −∇·(a∇u) = 1 with independent log-normal a. The context is the logarithm of max a / min a."""
     family = Darcy2D(resolution=n, coefficient="lognormal_unit")
-    drawn = [family.draw(np.random.default_rng([1, i])) for i in range(count)]
+    drawn = [family.draw(np.random.default_rng([1, seed, i])) for i in range(count)]
     contexts = np.array([math.log10(one["a"].max() / one["a"].min()) for one in drawn])
     return Stream("Darcy", [tuple(family.assemble(one)) for one in drawn], contexts)
 
 
-def convection(n: int, count: int) -> Stream:
+def convection(n: int, count: int, seed: int) -> Stream:
     """Return convection and diffusion in independent winds, Péclet numbers log-uniform from 10 to 10,000.
 
     The context is the logarithm of the Péclet number.
     """
     family = ConvectionDiffusion2D(resolution=n + 2, scheme="upwind")
-    inputs = [family.draw(np.random.default_rng([2, i])) for i in range(count)]
+    inputs = [family.draw(np.random.default_rng([2, seed, i])) for i in range(count)]
     contexts = np.array([math.log10(float(one["peclet"])) for one in inputs])
     return Stream("convection–diffusion", [tuple(family.assemble(one)) for one in inputs], contexts)
 
 
-def heat(n: int, count: int) -> Stream:
+def heat(n: int, count: int, seed: int) -> Stream:
     """Return implicit steps of heat conduction with drifting conductivity, step lengths from 1e-4 to 1e-1.
 
     The context is the logarithm of the step.
     """
     family = Heat2D(resolution=n, coefficient="lognormal_unit")
-    contexts = np.random.default_rng(3).uniform(-4.0, -1.0, count)
-    path = family.march(np.random.default_rng(3), count, dt=lambda i: 10.0 ** contexts[i])
+    contexts = np.random.default_rng([3, seed]).uniform(-4.0, -1.0, count)
+    path = family.march(np.random.default_rng([3, seed]), count, dt=lambda i: 10.0 ** contexts[i])
     return Stream("heat", [tuple(step.system) for step in path], contexts, ordered=True)
 
 

@@ -15,7 +15,8 @@ At T = 5,000 the best three and the safe arm are run in full, and the others are
 system the arm that was cheapest on it, set-ups spread over the solves they served: no policy, a bound. "Random" is the
 mean over all arms that never fail.
 
-Ratios are to the best fixed arm in hindsight. Costs are in products with A (`resolvent.solvers.tuning.work`), set-ups,
+The rules of the tuner, its limits and the list of arms were settled on other draws of the same three laws. Ratios are
+to the best fixed arm in hindsight. Costs are in products with A (`resolvent.solvers.tuning.work`), set-ups,
 trials and attempts that were given up included.
 
 Writes benchmarks/results/tuning[-seconds][-quick].json and .png.
@@ -205,6 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", action="store_true", help="measure seconds instead of work units")
     parser.add_argument("--size", type=int, help="points a side, 32")
     parser.add_argument("--systems", type=int, help="the smaller T, 500; the larger is ten times that")
+    parser.add_argument("--seed", type=int, default=0, help="of the streams; arms and limits were settled on others")
     parser.add_argument("--streams", nargs="+", choices=list(STREAMS), default=list(STREAMS))
     parser.add_argument("--results", type=Path, help="folder to write to; benchmarks/results")
     options = parser.parse_args(arguments)
@@ -217,12 +219,20 @@ def main(arguments: list[str] | None = None) -> int:
     drawn = {}
     with one_thread():
         for name in options.streams:
-            found, curves = compare(STREAMS[name](n, T), lengths, cost)
+            found, curves = compare(STREAMS[name](n, T, options.seed), lengths, cost)
             rows += found
             drawn[found[0]["stream"]] = curves
     full = not options.quick and not options.seconds
     checks = judge(rows, lengths, judged=full)
-    report = {"machine": machine, "cost": cost, "points a side": n, "lengths": lengths, "checks": checks, "rows": rows}
+    report = {
+        "machine": machine,
+        "cost": cost,
+        "points a side": n,
+        "seed": options.seed,
+        "lengths": lengths,
+        "checks": checks,
+        "rows": rows,
+    }
     suffix = ("-seconds" if options.seconds else "") + ("-quick" if options.quick else "")
     path = write(report, f"tuning{suffix}", options.results)
     plot(drawn, path.with_suffix(".png"))

@@ -326,6 +326,8 @@ def test_priors_that_do_not_fit_are_refused(tmp_path):
         path.write_text(json.dumps(data | change))
         with pytest.raises(ValueError, match=message):
             mock_tuner(4).load(path)
+    with pytest.raises(ValueError, match="before the first system"):
+        tuner.load(path)
     path.write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         mock_tuner(4).load(path)

@@ -271,6 +271,13 @@ def test_only_so_many_arms_keep_what_they_built():
         assert len(tuner.attempts._systems) <= 2
 
 
+def test_a_system_that_costs_nothing_is_no_error():
+    tuner = OnlineTuner([SAFE, Arm(CG(), IC())], cost="work")
+    A = laplacian()
+    for b in (np.ones(SIDE**2), np.zeros(SIDE**2), np.zeros(SIDE**2), np.ones(SIDE**2)):
+        assert tuner.solve(A, b).check().extra["cost"] > 0.0
+
+
 def test_many_right_hand_sides_and_other_matrices():
     tuner = OnlineTuner([SAFE, Arm(CG(), IC()), Arm(Direct())], cost="work")
     for k in range(6):

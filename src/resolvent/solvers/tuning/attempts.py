@@ -18,6 +18,9 @@ from ..status import Status
 from .arm import Arm
 from .work import FAILED_SETUP, Price, price
 
+LEAST = {"seconds": 1e-7, "work": 1e-3}
+"""Costs below are not told apart."""
+
 TRUST = 1.0
 """Solves that the expected share of set-ups weighs as many as."""
 
@@ -115,7 +118,7 @@ class Attempts:
             result = systems.solve(A, b, callback=watch if watch.needed else callback)
         except (ValueError, StructureError, ArithmeticError, MemoryError) as error:
             systems.reset()  # whatever it had begun
-            spent = self.clock() - watch.begin if self.cost == "seconds" else FAILED_SETUP
+            spent = max(self.clock() - watch.begin, LEAST["seconds"]) if self.cost == "seconds" else FAILED_SETUP
             return Attempt(None, spent, spent, note=f"{type(error).__name__}: {error}".splitlines()[0], error=error)
         spent = self.clock() - watch.begin
         running, setup = watch.settled(result, spent)
@@ -123,13 +126,15 @@ class Attempts:
             self._setups[arm] = setup
             self._renewals[arm] += 1.0
         self._plays[arm] += 1.0
-        told = running + self.share(arm) * self._setups.get(arm, 0.0)
+        least = LEAST[self.cost]  # a solve for b = 0 costs next to nothing
+        told = max(running + self.share(arm) * self._setups.get(arm, 0.0), least)
+        charged = max(running + setup, least)
         if watch.stopped and not result.converged:
             if result.extra.get("age", 0):
                 systems.reset()  # an old preconditioner is not given a second chance
-            return Attempt(result, running + setup, told, True, _forecast(result, told), "given up for its cost")
+            return Attempt(result, charged, told, True, _forecast(result, told), "given up for its cost")
         note = "" if result.converged or result.status is Status.STOPPED else result.status.name
-        return Attempt(result, running + setup, told, note=note)
+        return Attempt(result, charged, told, note=note)
 
     def _take(self, arm: int) -> Systems:
         """Return the sequence of an arm, new if it was dropped."""

@@ -46,10 +46,11 @@ class OnlineTuner:
     solve. Costs are compared with set-ups spread over the solves they serve; what is charged are set-ups when they are
     made. An arm that recycles, keeps its preconditioner or starts from earlier solutions is probed twice, as its first
     solve is not like the others. A set-up cannot be stopped half way, and neither can methods that run in one compiled
-    piece (`MultigridCG`).
+    piece (`MultigridCG`); relaxation, which else runs through many sweeps at once, is slowed by being watched.
 
-    Do not use it for a handful of systems: trying 20 arms costs some 50 solves of the best, which takes about 500
-    solves to come back if the safe arm is half as good. Not for several threads or MPI ranks.
+    Do not use it for a handful of systems: trying 25 arms costs some 40 to 100 solves of the best, and where the best
+    arm comes late in the list and the safe one is several times dearer, 500 systems are not enough to make up for it.
+    Not for several threads or MPI ranks.
 
     Parameters
     ----------
@@ -249,7 +250,7 @@ class OnlineTuner:
 
     @property
     def history(self) -> list[Round]:
-        """Every system: what was played, why, and what it cost."""
+        """Every system: what was played, why, and what it cost; about half a kilobyte each."""
         return self.strategy.history
 
     @property
@@ -294,8 +295,10 @@ class OnlineTuner:
         Raises
         ------
         ValueError
-            If the file is not one of priors, of another version, or made for other arms.
+            If the file is not one of priors, of another version, or made for other arms, and after the first system.
         """
+        if self.key is not None:
+            raise ValueError("priors are for the beginning: load them before the first system, or reset the tuner")
         self._priors = read_priors(Path(path), self.arms)
 
     def _adopt_prior(self, key: str) -> None:
