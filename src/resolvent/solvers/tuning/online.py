@@ -78,7 +78,8 @@ class OnlineTuner:
     family : str
         Goes into the key of priors; by default kind and size of the first system are all there is.
     clock : callable
-        Seconds, for ``cost="seconds"``.
+        Seconds, for ``cost="seconds"``. On a machine shared with others, one thread is better timed by
+        `time.process_time`, which stands still while somebody else computes.
 
     Attributes
     ----------
