@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", action="store_true", help="measure seconds instead of work units")
     parser.add_argument("--size", type=int, help="points a side, 32")
     parser.add_argument("--systems", type=int, help="the smaller T, 500; the larger is ten times that")
-    parser.add_argument("--seed", type=int, default=1, help="of the streams, 1; arms and limits were settled on 0")
+    parser.add_argument("--seed", type=int, default=5, help="of the streams, 5; arms and limits were settled on 0 to 4")
     parser.add_argument("--streams", nargs="+", choices=list(STREAMS), default=list(STREAMS))
     parser.add_argument("--results", type=Path, help="folder to write to; benchmarks/results")
     options = parser.parse_args(arguments)
