@@ -76,6 +76,16 @@ def test_costs_of_the_safe_arm_that_vary_are_estimated():
     assert charged.sum() <= 1.10 * true_total(cost, 0, T) * 1.02 + backstop_of(tuner)
 
 
+@pytest.mark.parametrize("learner", [None, LowerConfidenceBound, TsallisINF], ids=["default", "bound", "Tsallis-INF"])
+@pytest.mark.parametrize("seed", range(3))
+def test_arms_that_are_good_on_easy_systems_alone_do_not_break_the_bound(seed, learner):
+    """The safe arm then finishes hard systems, which must not count as what it costs on the mean."""
+    hard = np.random.default_rng(seed).lognormal(0.0, 0.8, 3_000)
+    tuner = mock_tuner(8, learner=learner)
+    charged, _ = play(tuner, lambda t, arm: hard[t] * (1.0 if arm == 0 else 0.4 if hard[t] < 1.0 else 50.0), 3_000)
+    assert charged.sum() <= 1.13 * hard.sum() + backstop_of(tuner) * hard.mean()
+
+
 def test_the_safe_arm_is_played_first_and_never_given_up():
     tuner = mock_tuner(4, safe=2)
     decision = tuner.suggest()

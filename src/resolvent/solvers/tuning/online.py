@@ -58,8 +58,8 @@ class OnlineTuner:
         At least one, the most promising first: see `standard_arms`.
     learner : callable, optional
         Number of arms -> `Tuner`, as a class or ``lambda d: Ridge(d, low=0.0, high=1.0)``; called when all arms are
-        probed. By default `LowerConfidenceBound`, restarted when costs drift, or `Ridge` over the contexts seen where
-        there are contexts.
+        probed. By default `EpsilonGreedy`, restarted when costs drift, or `Ridge` over the contexts seen where there
+        are contexts.
     cost : {"seconds", "work"}
         What is to be small. Work units (`work`) are counted and the same in every run; seconds decide between families.
     safe : int or Arm
@@ -78,7 +78,8 @@ class OnlineTuner:
     family : str
         Goes into the key of priors; by default kind and size of the first system are all there is.
     clock : callable
-        Seconds, for ``cost="seconds"``.
+        Seconds, for ``cost="seconds"``. On a machine shared with others, one thread is better timed by
+        `time.process_time`, which stands still while somebody else computes.
 
     Attributes
     ----------
@@ -102,7 +103,7 @@ class OnlineTuner:
     >>> for t in range(40):
     ...     result = steps.solve(A + 1e-3 * t * sp.eye_array(400), np.ones(400)).check()
     >>> result.extra["arm"], result.extra["why"]
-    ('CG + SSOR(omega=1.5)', 'least bound')
+    ('CG + SSOR(omega=1.5)', 'least mean')
     """
 
     def __init__(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 
 from ...operators import Array
@@ -20,24 +18,30 @@ class SafeCosts:
         Solves that are remembered.
     """
 
-    def __init__(self, window: int = 50) -> None:
-        self._seen: deque[tuple[Array, float]] = deque(maxlen=window)
+    def __init__(self, window: int = 500) -> None:
+        self._costs = np.zeros(window)
+        self._contexts = np.zeros((window, 0))
+        self._seen = 0
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return min(self._seen, len(self._costs))
 
     def observe(self, cost: float, context: Array) -> None:
         """Remember what a solve cost."""
-        self._seen.append((context, cost))
+        if not self._seen:
+            self._contexts = np.zeros((len(self._costs), context.size))
+        place = self._seen % len(self._costs)
+        self._costs[place], self._contexts[place] = cost, context
+        self._seen += 1
 
     def predict(self, context: Array) -> float:
         """Return the expected cost, not-a-number where nothing is known."""
-        if not self._seen:
+        count = len(self)
+        if not count:
             return float("nan")
-        costs = np.array([cost for _, cost in self._seen])
-        if not context.size or len(costs) == 1:
+        costs, places = self._costs[:count], self._contexts[:count]
+        if not context.size or count == 1:
             return float(costs.mean())
-        places = np.array([c for c, _ in self._seen])
         width = np.maximum(np.ptp(places, axis=0), 1e-300)
         distance = (((places - context) / width) ** 2).sum(axis=1)
         nearest = np.argsort(distance, kind="stable")[:NEAREST]

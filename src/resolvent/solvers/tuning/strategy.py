@@ -19,7 +19,7 @@ from ...operators import Array
 from ..preconditioners.recipe import is_number, is_whole
 from .allowance import Allowance
 from .attempts import Attempt
-from .lower_confidence_bound import LowerConfidenceBound
+from .epsilon_greedy import EpsilonGreedy
 from .overhead import Overhead
 from .pruning import Pruning
 from .restart import RestartOnDrift
@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 MARGIN = 0.1
 """By how much the range of contexts is widened beyond those seen while probing."""
 
-WIDTH = 0.5
-"""Of confidence bounds on means: half of what theory has, since all arms were probed and each further try is dear."""
+EXPLORE = 5.0
+"""Of ε-greedy: fewer trials than arms, since all arms were probed and each further try is dear."""
 
-AGAIN = 50
+AGAIN = 25
 """Systems after which the safe arm is measured again, if it matters."""
 
 PROBE = "probe"
@@ -238,7 +238,7 @@ class Strategy:
         if self.make is not None:
             learner = self.make(size)
         elif not contexts or not contexts[0].size:
-            learner = RestartOnDrift(LowerConfidenceBound(size, width=WIDTH))
+            learner = RestartOnDrift(EpsilonGreedy(size, explore=EXPLORE))
         else:
             seen = np.array(contexts)
             low, high = seen.min(axis=0), seen.max(axis=0)
