@@ -29,7 +29,7 @@ in every iteration (the costs in benchmarks/multigrid.py)."""
 
 LONG_ROW = 256
 """Numbers in a row of the grid, all members counted, below which calls for each row cost more than a larger ensemble
-loses in the caches: at 64³ one member takes 237 ns an unknown, two 162, four 146 (one thread of an AMD EPYC)."""
+loses in the caches: at 64³ four members take much less for each unknown than one (benchmarks/multigrid.py)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Fields:
     total_scratch: int
 
 
-@functools.lru_cache(maxsize=16)  # a third of the time of one solve at 64² otherwise
+@functools.lru_cache(maxsize=16)  # otherwise much of the time of one small solve
 def arrange(levels: tuple[Checkerboard, ...], *, reduced: bool, grounded: bool) -> Fields:
     """Lay out the fields of all levels, finest first.
 

@@ -134,23 +134,7 @@ class Strategy:
     def observe(
         self, arm: int, cost: float, censored: bool = False, *, told: float | None = None, note: str = ""
     ) -> None:
-        """Learn what an attempt on the system at hand cost.
-
-        An attempt that did not solve it (`censored`, or with a `note`) is to be followed by the next step of the play;
-        the last one, of the safe arm, ends the round in any case.
-
-        Parameters
-        ----------
-        arm : int
-        cost : float
-            What is charged, positive and finite.
-        censored : bool
-            Whether it was given up for its cost, which is then a lower bound.
-        told : float, optional
-            The same with set-ups spread over the solves that they serve; `cost` by default.
-        note : str
-            Why it failed.
-        """
+        """Learn what an attempt on the system at hand cost; see `OnlineTuner.observe`."""
         told = cost if told is None else told
         note = note or ("given up for its cost" if censored else "")
         self.take(arm, Attempt(None, cost, told, censored, math.inf, note))
