@@ -28,6 +28,7 @@ from .errors import (
 from .explanation import explain
 from .family import Family, FieldSpec, LinearFamily, System
 from .methods import Method, OneByOne
+from .ordering import order
 from .pipeline import generate
 from .progress import Progress
 from .reader import Dataset
@@ -68,6 +69,7 @@ __all__ = [
     "families",
     "generate",
     "open",
+    "order",
     "reproduce",
     "verify",
 ]

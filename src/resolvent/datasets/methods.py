@@ -32,6 +32,21 @@ NONE = "none"
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 
 
+def without_setup(result: Result) -> Result:
+    """Return the result of a solve that relied on the set-up of an earlier one, so that it is counted once."""
+    seconds = dataclasses.replace(result.seconds, prepare=0.0)
+    return dataclasses.replace(result, seconds=seconds)
+
+
+def setup_seconds(results: Sequence[Any]) -> float:
+    """Return how long set-up took in all; results that share their time, of an ensemble, share its set-up.
+
+    Results that tell no times count nothing.
+    """
+    told = {id(result.seconds): result.seconds for result in results if getattr(result, "seconds", None) is not None}
+    return float(sum(seconds.prepare for seconds in told.values()))
+
+
 @dataclasses.dataclass(frozen=True)
 class Method(abc.ABC):
     """A way to solve the systems of a chunk in order.
@@ -83,11 +98,15 @@ class OneByOne(Method):
             nonlocal prepared
             results = []
             for A, b in systems:
+                anew = True
                 if prepared is None or prepared.A.shape != A.shape:
                     prepared = self.solver.prepare(A, self.M)
                 elif not same_matrix(prepared.A, A):
                     prepared.update(A)
-                results.append(prepared.solve(b))
+                else:
+                    anew = False
+                result = prepared.solve(b)
+                results.append(result if anew else without_setup(result))
             return results
 
         return solve

@@ -36,6 +36,7 @@ def generate(
     seed: int = 0,
     rtol: float | None = None,
     solver: str | Solver | Method = "auto",
+    order: str = "none",
     chunk: int = 64,
     workers: int = 1,
     executor: Executor | None = None,
@@ -82,6 +83,11 @@ def generate(
         parameter variants of the best. What a method on trial fails on is solved by the one of ``auto``. It needs tens
         of chunks to pay. Decisions are stored before their chunk starts. Families of trajectories march by
         themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
+    order : {"none", "greedy", "fft", "hilbert", "angle"}
+        In which order the systems of a chunk are solved: `resolvent.datasets.ordering` says what each does. For methods
+        that carry something from one system to the next, such as ``"gcrodr"``; others only pay for it. Samples are the
+        same problems in the same places; solutions agree within `rtol`. The order is that of the whole chunk, which is
+        drawn, and solved as far as it leads to samples of the set, even where the set ends inside of it.
     chunk : int
         Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
         at most n/chunk workers.
@@ -166,6 +172,7 @@ def generate(
             "dtype": dtype,
             "on_failure": on_failure,
             "splits": check_shares(splits),
+            "order": order,
         },
         solver if replay is None else TUNED,
         None if two_grid is None else check_count("two_grid", two_grid, 0),
