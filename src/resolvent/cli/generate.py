@@ -18,7 +18,7 @@ EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 -
 
 STRATEGIES = (
     *("multigrid", "direct", "superposition", "fft", "cg+amg", "cg+ic", "cg+ssor", "cg+fft"),
-    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0"),
+    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0", "gcrodr"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the library's."""
 

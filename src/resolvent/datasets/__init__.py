@@ -33,6 +33,7 @@ from .pipeline import generate
 from .progress import Progress
 from .reader import Dataset
 from .reader import open_dataset as open
+from .recycled import Recycled, SharedSpace
 from .reproduction import Reproduction, reproduce
 from .transient import March, TransientFamily
 from .verification import Problem, VerificationReport, verify
@@ -56,9 +57,11 @@ __all__ = [
     "OutputLockedError",
     "Problem",
     "Progress",
+    "Recycled",
     "ReplayError",
     "Reproduction",
     "SampleError",
+    "SharedSpace",
     "StorageError",
     "System",
     "TransientFamily",

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from .discrete_problem import DiscreteProblem
-from .family import Family
+from .family import Family, Inputs
 from .file_format import Layout
+from .judgement import same_matrix
 from .methods import Method
-from .ordering import order
+from .ordering import ORDERINGS, order
 from .sample_arrays import drawn_inputs, working_inputs
 
 KEPT_BYTES = 1 << 26
@@ -75,30 +76,55 @@ class DrawnChunk(Sequence[dict[str, np.ndarray]]):
         return drawn_inputs(self._family, self._layout, self._seed, index), 0.0
 
 
+class _Some(Sequence[dict[str, np.ndarray]]):
+    """Samples with some of their arrays only."""
+
+    def __init__(self, samples: DrawnChunk, names: set[str]) -> None:
+        self._samples, self._names = samples, names
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, position: Any) -> Any:
+        return {name: array for name, array in self._samples[position].items() if name in self._names}
+
+
 def chunk_order(name: str, drawn: DrawnChunk, family: Family, layout: Layout, method: Method) -> list[int]:
     """Return the positions of a chunk's samples in the order in which to solve them.
+
+    Samples are compared by the inputs that enter the matrix; by all of them where none does, and where solutions are
+    what is compared.
 
     Parameters
     ----------
     method : Method
         Solves the pilot systems of orderings that need some, started afresh.
     """
-    if name == "none":
+    if name == "none" or len(drawn) < 3:
         return list(range(len(drawn)))
 
-    def posed(position: int) -> DiscreteProblem | None:
+    def posed(inputs: Inputs) -> DiscreteProblem | None:
         try:
-            return family.pose(drawn[position])
+            return family.pose(inputs)
         except ValueError:
             return None
 
     def solve(positions: list[int]) -> list[np.ndarray | None]:
-        problems = [posed(position) for position in positions]
+        problems = [posed(drawn[position]) for position in positions]
         systems = [problem.task for problem in problems if problem is not None]
         step, window = method.start(), method.window
-        results = [r for begin in range(0, len(systems), window) for r in step(systems[begin : begin + window])]
-        solved = iter(results)
-        found = [None if problem is None else next(solved) for problem in problems]
-        return [None if r is None or r.status.name != "CONVERGED" else np.asarray(r.x).ravel() for r in found]
+        solved = iter([r for begin in range(0, len(systems), window) for r in step(systems[begin : begin + window])])
+        results = [None if problem is None else next(solved) for problem in problems]
+        return [None if r is None or r.status.name != "CONVERGED" else np.asarray(r.x).ravel() for r in results]
 
-    return [int(position) for position in order(drawn, name, solve=solve)]
+    def enters_matrix(array: str) -> bool:
+        mixed = posed({**one, array: other[array]})
+        return mixed is None or reference is None or not same_matrix(reference.task.A, mixed.task.A)
+
+    samples: Sequence[dict[str, np.ndarray]] = drawn
+    if not ORDERINGS[name].needs_solutions:
+        one, other = drawn[0], drawn[1]
+        reference = posed(one)
+        names = {array for array in one if enters_matrix(array)}
+        samples = _Some(drawn, names) if names else drawn
+    return [int(position) for position in order(samples, name, solve=solve)]

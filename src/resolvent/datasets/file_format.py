@@ -81,7 +81,7 @@ FORMAT_VERSION = 1
 USER_BLOCK = 512
 ROLE_GROUPS = {"parameter": "params", "input": "inputs", "solution": "solution"}
 STAGES = ("draw", "assemble", "solve", "certify", "write")
-"""Stages with one time a sample; the chunk table has ``sort`` and ``wall`` besides, and ``setup``, a part of ``solve``."""
+"""Stages with one time a sample; the chunk table has ``sort``, ``wall`` and ``setup``, a part of ``solve``, besides."""
 DIGEST_BYTES = 32
 _HASH_LINE = b"sha256 of the bytes from 512 on: "
 _BLOCK = 1 << 20

@@ -61,8 +61,8 @@ class Run:
         self.settings = Settings(solver=self.decision.requested, method=self.decision.method, **options)
         if self.settings.order != "none" and self.decision.chosen == NONE:
             raise ValueError(
-                f"{family.name} marches by itself and carries nothing from one trajectory to the next: leave order out, "
-                f"got {self.settings.order!r}"
+                f"{family.name} marches by itself and carries nothing from one trajectory to the next: leave order "
+                f"out, got {self.settings.order!r}"
             )
         self.config = configuration(family, self.settings)
         self.replay = replay

@@ -1,11 +1,11 @@
 """Shards: what a worker writes.
 
 A shard holds consecutive samples as a one-dimensional array of records in NumPy's ``.npy`` format, readable with
-``numpy.load(path)``. Its record type comes from `file_format.Layout`. Samples are written one by one, each to its place
-in whatever order they are made, so that a worker holds one of them in memory; the file is then synchronised and renamed,
-and its SHA-256 goes into the journal: taken while writing where samples come in the order of the file, and from the file
-where they do not. HDF5 appears only where one process writes the finished file: a full disk or a kill can then never leave
-an HDF5 library in a state from which it does not recover.
+``numpy.load(path)``. Its record type comes from `file_format.Layout`. Samples are written one by one, each to its
+place in whatever order they are made, so that a worker holds one of them in memory; the file is then synchronised and
+renamed, and its SHA-256 goes into the journal: taken while writing where samples come in the order of the file, and
+from the file where they do not. HDF5 appears only where one process writes the finished file: a full disk or a kill
+can then never leave an HDF5 library in a state from which it does not recover.
 """
 
 from __future__ import annotations

@@ -47,9 +47,9 @@ def order(features: Any, method: str | Ordering = "fft", *, solve: SolvePilots |
     ----------
     features : array, mapping or sequence
         What the systems differ by: an (N, …) array; a mapping of names to (N, …) arrays, each of which then weighs the
-        same whatever its units; or a sequence of N arrays, or of N mappings of names to arrays, which may make them when
-        they are asked for. Real, complex, integer or boolean. Right-hand sides are better left out: matrices are what
-        makes systems similar.
+        same whatever its units; or a sequence of N arrays, or of N mappings of names to arrays, which may make them
+        when they are asked for. Real, complex, integer or boolean. Right-hand sides are better left out: matrices are
+        what makes systems similar.
     method : {"none", "greedy", "fft", "hilbert", "angle"} or Ordering
         See the class of each.
     solve : callable, optional

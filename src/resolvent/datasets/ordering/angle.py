@@ -20,8 +20,8 @@ class Angle(Ordering):
     Solutions are not known before they are solved for, so they are predicted: `pilots` systems, spread evenly along the
     order of `TruncatedFFT`, are solved; the coefficients of their solutions in the leading proper orthogonal modes
     (those with more than `share` of the energy) are regressed on the features of `TruncatedFFT` by ridge regression,
-    with their mean as the constant term, and evaluated for all samples. The angle between two samples is
-    arccos |c_iᴴc_j| / (‖c_i‖ ‖c_j‖) of these coefficients: the principal angle of the two lines that the solutions span.
+    with their mean as the constant term, and evaluated for all samples. The angle between two samples is arccos
+    |c_iᴴc_j| / (‖c_i‖ ‖c_j‖) of these coefficients: the principal angle of the two lines that the solutions span.
 
     The pilot systems are solved again in their turn, so that they cost `pilots` solves without recycling. Where fewer
     than two of them can be solved, the order is that of `TruncatedFFT`.

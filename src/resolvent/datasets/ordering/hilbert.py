@@ -37,10 +37,10 @@ class Hilbert(Ordering):
     bits: int = 12
 
     def __post_init__(self) -> None:
-        if not (2 <= self.dimension <= 8 and 1 <= self.bits and self.bits * self.dimension <= 62):
+        if not (2 <= self.dimension <= 8 and self.bits >= 1 and self.bits * self.dimension <= 62):
             raise ValueError(
-                f"a Hilbert curve needs 2 to 8 dimensions and at most 62 bits in all, got dimension={self.dimension!r}, "
-                f"bits={self.bits!r}"
+                "a Hilbert curve needs 2 to 8 dimensions and at most 62 bits in all, got "
+                f"dimension={self.dimension!r}, bits={self.bits!r}"
             )
 
     def __call__(self, samples: Sequence[Sample], solve: SolvePilots | None = None) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 def squared_distances(gram: np.ndarray) -> np.ndarray:
     """Return ‖f_i − f_j‖² from the (N, N) matrix of inner products of N vectors."""
     squares = np.diagonal(gram)
-    return np.maximum(squares[:, None] + squares[None, :] - 2.0 * gram, 0.0)
+    return np.asarray(np.maximum(squares[:, None] + squares[None, :] - 2.0 * gram, 0.0))
 
 
 def nearest_neighbours(distances: np.ndarray) -> np.ndarray:
