@@ -35,9 +35,7 @@ def _check(solver: Any, M: Any, what: str) -> None:
     from ..solvers.preconditioners.recipe import Recipe
 
     if not getattr(solver, "recycles", False) or isinstance(solver, type):
-        raise TypeError(
-            f"{what} needs a solver that recycles, such as GCRODR(), DeflatedCG() or RMINRES(), got {solver!r}"
-        )
+        raise TypeError(f"{what} needs a solver that recycles, such as GCRODR() or DeflatedCG(), got {solver!r}")
     if M is not None and not isinstance(M, Recipe):
         raise TypeError(f"{what} needs a recipe such as Jacobi() as M, which is built for each system, got {M!r}")
 
