@@ -27,11 +27,9 @@ RTOL = 1e-5
 
 def smallest(matrix: Any) -> float:
     """Return the smallest modulus of an eigenvalue."""
-    return float(
-        np.abs(
-            spla.eigs(sp.csc_array(matrix), k=1, sigma=0.0, return_eigenvectors=False, v0=np.ones(matrix.shape[0]))[0]
-        )
-    )
+    start = np.ones(matrix.shape[0])
+    values = spla.eigs(sp.csc_array(matrix), k=1, sigma=0.0, return_eigenvectors=False, v0=start)
+    return float(np.abs(values[0]))
 
 
 def failed(checks: Any) -> list[str]:

@@ -71,14 +71,8 @@ def plot(report: dict[str, Any], path: Path) -> None:
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
     entries = report.get("summary", [])
-    for offset, (way, what, marker) in enumerate(
-        (
-            ("cold", "with set-up", "o"),
-            ("recycled", "with set-up", "s"),
-            ("cold", "seconds", "^"),
-            ("recycled", "seconds", "v"),
-        )
-    ):
+    shown = [(way, what) for what in ("with set-up", "seconds") for way in ("cold", "recycled")]
+    for offset, ((way, what), marker) in enumerate(zip(shown, "os^v", strict=True)):
         for place, entry in enumerate(entries):
             part = entry.get(f"{way}, {what}")
             if part is not None:

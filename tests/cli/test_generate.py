@@ -26,7 +26,7 @@ def test_certificate_table(run, tmp_path):
         assert f"worst {rho.max():.2e}, median {np.median(rho):.2e}, tolerance 1.0e-08" in result.stdout
         assert dataset.content_sha256 in result.stdout
     assert "6 of 6, 0 failed" in result.stdout and "iterations  median" in result.stdout
-    assert re.search(r"cost +draw \d+ %.*solve \d+ %", result.stdout)
+    assert re.search(r"cost +parameters \d+ %.*solve \d+ %.*verification \d+ %", result.stdout)
     assert str(out) in result.stdout and "samples/s" in result.stdout
 
 
