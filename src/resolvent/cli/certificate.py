@@ -25,6 +25,7 @@ def print_certificate(description: Description, *, file: bool = True) -> None:
         "certified": f"{description.certified} of {description.samples}, {failed} failed ({statuses})",
         "iterations": f"median {iterations[1]:g}, most {iterations[2]:g}",
         "solver": f"{decision['chosen']} ({decision['why']})",
+        **({"order": f"{description.config['order']}, in each chunk"} if "order" in description.config else {}),
         "cost": cost_split(description.cost),
     }
     common = ("rho_float64", "rho_stored", "rounding_error", "iterations")

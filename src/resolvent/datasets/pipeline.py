@@ -76,8 +76,8 @@ def generate(
         Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs; of a
         trajectory, the largest of its evidence numbers. By default that of the family, 1e-8 for linear systems.
     solver : {"auto", "tuned", "multigrid", "direct", "cg+amg", "gmres+ilu", …}, Solver or Method
-        How systems are solved: `methods.STRATEGIES` has all names. A solver less accurate than `rtol` demands is
-        tightened. ``auto`` decides by the structure of the first systems and the costs stored with the package, alike
+        How systems are solved: `methods.STRATEGIES` has all names, and `recycled` those that recycle. A solver less
+        accurate than `rtol` demands is tightened. ``auto`` decides by the structure of the first systems and the costs stored with the package, alike
         on every machine (`explain` shows it); the decision is stored before the first chunk. ``tuned`` starts there
         and decides anew for each chunk, by what earlier chunks took: it tries every way that may be worth it once, and
         parameter variants of the best. What a method on trial fails on is solved by the one of ``auto``. It needs tens
