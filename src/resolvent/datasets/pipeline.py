@@ -77,12 +77,12 @@ def generate(
         trajectory, the largest of its evidence numbers. By default that of the family, 1e-8 for linear systems.
     solver : {"auto", "tuned", "multigrid", "direct", "cg+amg", "gmres+ilu", …}, Solver or Method
         How systems are solved: `methods.STRATEGIES` has all names, and `recycled` those that recycle. A solver less
-        accurate than `rtol` demands is tightened. ``auto`` decides by the structure of the first systems and the costs stored with the package, alike
-        on every machine (`explain` shows it); the decision is stored before the first chunk. ``tuned`` starts there
-        and decides anew for each chunk, by what earlier chunks took: it tries every way that may be worth it once, and
-        parameter variants of the best. What a method on trial fails on is solved by the one of ``auto``. It needs tens
-        of chunks to pay. Decisions are stored before their chunk starts. Families of trajectories march by
-        themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
+        accurate than `rtol` demands is tightened. ``auto`` decides by the structure of the first systems and the costs
+        stored with the package, alike on every machine (`explain` shows it); the decision is stored before the first
+        chunk. ``tuned`` starts there and decides anew for each chunk, by what earlier chunks took: it tries every way
+        that may be worth it once, and parameter variants of the best. What a method on trial fails on is solved by the
+        one of ``auto``. It needs tens of chunks to pay. Decisions are stored before their chunk starts. Families of
+        trajectories march by themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
     order : {"none", "greedy", "fft", "hilbert", "angle"}
         In which order the systems of a chunk are solved: `resolvent.datasets.ordering` says what each does. For methods
         that carry something from one system to the next, such as ``"gcrodr"``; others only pay for it. Samples are the
