@@ -7,10 +7,11 @@ from tiny_family import TinyDiffusion, TinyLU
 
 from resolvent import solvers
 from resolvent.datasets import FieldSpec, LinearFamily, OneByOne, System, families, generate, reproduce, verify
+from resolvent.datasets.blocks import InBlocks
 from resolvent.datasets.decision import decide
 from resolvent.datasets.diffusion import cell_transmissibilities
 from resolvent.datasets.judgement import Judgement, same_matrix
-from resolvent.datasets.methods import SAFETY, STRATEGIES, InBlocks, Request, Rescued, Together
+from resolvent.datasets.methods import SAFETY, STRATEGIES, Request, Rescued, Together
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Stencil
 

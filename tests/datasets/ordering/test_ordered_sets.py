@@ -228,3 +228,18 @@ def test_a_shard_refuses_a_place_that_is_taken_or_missing(tmp_path):
         with pytest.raises(RuntimeError, match=message):
             written(tmp_path / "a.npy", rows, order)
     assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_a_file_without_set_up_times_is_described_and_extended(make, monkeypatch):
+    """As an earlier version wrote it."""
+    from resolvent.datasets import run
+
+    table = run.chunk_table
+    monkeypatch.setattr(run, "chunk_table", lambda made: {k: v for k, v in table(made).items() if k != "seconds_setup"})
+    old = make(8)
+    assert "seconds_setup" not in old.chunks
+    cost = describe(old.path).cost
+    assert cost["setup"] == 0.0 and cost["solve"] > 0.0
+    monkeypatch.undo()
+    grown = make(16)
+    assert grown.chunks["seconds_setup"].tolist() == [0.0, 0.0] and describe(grown.path).samples == 16
