@@ -84,6 +84,20 @@ def published_skr(a: np.ndarray) -> tuple[Any, np.ndarray]:
     return as_operator(matrix), np.ones(n * n)
 
 
+def shifted_lower_block(matrix: Any, s: int, shift: int = 2) -> sp.csr_array:
+    """Return a matrix with its block at offset −s read from `shift` entries before its start: the released index error.
+
+    Row r holds the coefficient of its neighbour r − s in entry r of a vector. A diagonal at offset −s begins with row
+    s, so the vector has to be sliced from s; sliced from s − 2 and cut to length, every coefficient moves two rows.
+    """
+    matrix = sp.csr_array(matrix)
+    # The first line has boundary faces in these places; any number will do, but zero would change the pattern too.
+    per_row = np.concatenate([np.full(s, matrix.diagonal(-s)[0]), matrix.diagonal(-s)])
+    start = s - shift
+    faulty = per_row[start : start + matrix.shape[0] - s]
+    return sp.csr_array(matrix - sp.diags_array(matrix.diagonal(-s), offsets=-s) + sp.diags_array(faulty, offsets=-s))
+
+
 def heat(n: int, count: int) -> list[tuple[Any, np.ndarray]]:
     """Return implicit Euler steps with drifting conductivity, and step lengths that change by half up and down."""
     family = Heat2D(resolution=n, coefficient="lognormal_unit")

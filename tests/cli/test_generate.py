@@ -9,6 +9,7 @@ import pytest
 from resolvent import datasets
 from resolvent.cli import generate as command
 from resolvent.datasets.methods import STRATEGIES
+from resolvent.datasets.ordering import ORDERINGS
 
 from .conftest import interrupt_when
 
@@ -26,7 +27,7 @@ def test_certificate_table(run, tmp_path):
         assert f"worst {rho.max():.2e}, median {np.median(rho):.2e}, tolerance 1.0e-08" in result.stdout
         assert dataset.content_sha256 in result.stdout
     assert "6 of 6, 0 failed" in result.stdout and "iterations  median" in result.stdout
-    assert re.search(r"cost +draw \d+ %.*solve \d+ %", result.stdout)
+    assert re.search(r"cost +parameters \d+ %.*solve \d+ %.*verification \d+ %", result.stdout)
     assert str(out) in result.stdout and "samples/s" in result.stdout
 
 
@@ -42,8 +43,23 @@ def test_explain_says_which_method_and_why_and_makes_nothing(run, tmp_path, monk
     assert "method cg+amg" in named and "why requested" in named
 
 
-def test_the_help_names_all_strategies():
+def test_the_help_names_all_strategies_and_orders():
     assert tuple(STRATEGIES) == command.STRATEGIES
+    assert tuple(ORDERINGS) == command.ORDERS
+
+
+def test_an_order_is_taken_said_and_part_of_what_a_set_is(run, refused, tmp_path):
+    out = tmp_path / "d.h5"
+    result = generate(run, out, "--order", "greedy", "--solver", "gcrodr")
+    assert result.exit_code == 0, result.output
+    for text in (result.stdout, run("describe", out).stdout):
+        assert re.search(r"order +greedy, in each chunk", text) and "ordering" in text
+    with datasets.open(out) as dataset:
+        assert dataset.config["order"] == "greedy"
+    assert "identical in every bit" in run("reproduce", out, "--index", 5).stdout
+    message = refused(2, "unknown order 'greed'", "generate", "darcy", "-n", 2, "--out", out, "--order", "greed")
+    assert "did you mean greedy" in message
+    refused(2, "marches by itself", "generate", "advection", "-n", 2, "--out", tmp_path / "a.h5", "--order", "fft")
 
 
 def test_a_tuned_set_says_which_method_made_what_and_can_be_replayed(run, refused, tmp_path):

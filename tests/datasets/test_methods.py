@@ -7,6 +7,7 @@ from tiny_family import TinyDiffusion, TinyLU
 
 from resolvent import solvers
 from resolvent.datasets import FieldSpec, LinearFamily, OneByOne, System, families, generate, reproduce, verify
+from resolvent.datasets.blocks import InBlocks
 from resolvent.datasets.decision import decide
 from resolvent.datasets.diffusion import cell_transmissibilities
 from resolvent.datasets.judgement import Judgement, same_matrix
@@ -177,6 +178,30 @@ def test_a_constant_matrix_is_found_out_and_prepared_once(tmp_path):
     assert one.A is not two.A and same_matrix(one.A, two.A) and same_matrix(one.A, one.A)
     other = ConstantDiffusion(resolution=24, level=2.0).assemble({"f": np.ones((24, 24))})
     assert not same_matrix(one.A, other.A) and not same_matrix(one.A, one.A.to_sparse())
+
+
+def test_blocks_of_one_matrix_are_solved_in_full_whatever_the_size_of_the_set(tmp_path):
+    family = ConstantDiffusion(resolution=24)
+    whole = generate(family, 20, out=tmp_path / "whole.h5", chunk=8, solver="fft", two_grid=0)
+    part = generate(family, 11, out=tmp_path / "part.h5", chunk=8, solver="fft", two_grid=0)
+    assert whole.config["window"] == 8 and "InBlocks" in whole.config["method"]
+    assert all(whole[i]["u"].tobytes() == part[i]["u"].tobytes() for i in range(11))
+    assert whole.certificates["rho_float64"].max() <= 1e-8
+    assert reproduce(whole.path, 10, family=family).identical
+    timing = whole.chunks
+    assert timing["seconds_setup"].min() >= 0.0 and (timing["seconds_setup"] < timing["seconds_solve"]).all()
+
+
+def test_blocks_of_different_matrices_are_solved_one_by_one():
+    systems = [ConstantDiffusion(resolution=12, level=level).assemble({"f": np.full((12, 12), level)})
+               for level in (1.0, 1.0, 3.0)]  # fmt: skip
+    solve = InBlocks(solvers.FastPoisson(), 4).start()
+    for number in (3, 2, 1, 0):
+        results = solve(systems[:number])
+        assert len(results) == number and all(result.converged for result in results)
+        for (A, b), result in zip(systems, results, strict=False):
+            assert result.x.shape == b.shape and np.linalg.norm(b - A @ result.x) <= 1e-10 * np.linalg.norm(b)
+            assert len(result.columns) == 1 and result.rhs_norm == pytest.approx(np.linalg.norm(b))
 
 
 def test_the_decision_for_a_set_is_kept_when_the_rule_changes(tmp_path, darcy, monkeypatch):

@@ -1,5 +1,8 @@
 """Structural checks: correct operators pass all of them, misplaced indices fail several."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,23 +13,13 @@ from resolvent.datasets.manufactured import observed_order
 from resolvent.datasets.structural_checks import structural_checks
 from resolvent.operators import Sparse
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+from _streams import shifted_lower_block
+
 
 def failed(checks):
     return {name for name, passed, _ in checks if not passed}
-
-
-def shifted_lower_block(matrix, s, shift=2):
-    """The matrix with its block at offset −s read from `shift` entries before its start.
-
-    Row r holds the coefficient of its neighbour r − s in entry r of a vector. A diagonal at offset −s begins with row
-    s, so the vector has to be sliced from s; sliced from s − 2 and cut to length, every coefficient moves two rows.
-    """
-    matrix = sp.csr_array(matrix)
-    # The first line has boundary faces in these places; any number will do, but zero would change the pattern too.
-    per_row = np.concatenate([np.full(s, matrix.diagonal(-s)[0]), matrix.diagonal(-s)])
-    start = s - shift
-    faulty = per_row[start : start + matrix.shape[0] - s]
-    return sp.csr_array(matrix - sp.diags_array(matrix.diagonal(-s), offsets=-s) + sp.diags_array(faulty, offsets=-s))
 
 
 @pytest.fixture(params=["cell", "vertex"])

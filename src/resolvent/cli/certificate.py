@@ -25,6 +25,7 @@ def print_certificate(description: Description, *, file: bool = True) -> None:
         "certified": f"{description.certified} of {description.samples}, {failed} failed ({statuses})",
         "iterations": f"median {iterations[1]:g}, most {iterations[2]:g}",
         "solver": f"{decision['chosen']} ({decision['why']})",
+        **({"order": f"{description.config['order']}, in each chunk"} if "order" in description.config else {}),
         "cost": cost_split(description.cost),
     }
     common = ("rho_float64", "rho_stored", "rounding_error", "iterations")
@@ -65,6 +66,9 @@ def print_shares(description: Description) -> None:
 
 def cost_split(cost: dict[str, float]) -> str:
     """Return the stages of the work with their shares, and the sum over all workers."""
+    from ..datasets.description import COST_STAGES
+
     wall = cost["wall"] or 1.0
-    stages = [f"{stage} {100.0 * s / wall:.0f} %" for stage, s in cost.items() if stage != "wall" and s >= 0.005 * wall]
+    parts = ((name, cost[stage]) for stage, name in COST_STAGES.items())
+    stages = [f"{name} {100.0 * seconds / wall:.0f} %" for name, seconds in parts if seconds >= 0.005 * wall]
     return f"{', '.join(stages)} of {cost['wall']:.3g} s"

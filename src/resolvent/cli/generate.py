@@ -18,9 +18,12 @@ EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 -
 
 STRATEGIES = (
     *("multigrid", "direct", "superposition", "fft", "cg+amg", "cg+ic", "cg+ssor", "cg+fft"),
-    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0"),
+    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0", "gcrodr"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the library's."""
+
+ORDERS = ("none", "greedy", "fft", "hilbert", "angle")
+"""Names of the orderings, for the same reason."""
 
 PER_CHUNK = "tuned"
 """The solver that is decided for each chunk."""
@@ -84,6 +87,15 @@ def generate(
             rich_help_panel=_CERTIFICATE,
         ),
     ] = "auto",
+    order: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(ORDERS),
+            help="Order in which the systems of a chunk are solved, for methods that carry something from one to the "
+            "next; samples stay where they are.",
+            rich_help_panel=_CERTIFICATE,
+        ),
+    ] = "none",
     dtype: Annotated[
         str,
         typer.Option(
@@ -163,6 +175,12 @@ def generate(
         )
     if rtol is not None and not 0.0 < rtol < 1.0:
         raise InputError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}", "correct --rtol")
+    if order not in ORDERS:
+        near = nearest(order, ORDERS)
+        raise InputError(
+            f"unknown order {order!r}: expected one of {', '.join(ORDERS)}",
+            f"did you mean {near}?" if near else "choose an --order from this list",
+        )
     if replay is not None and solver not in ("auto", PER_CHUNK):
         raise InputError("--replay takes the methods of the set that it repeats", "leave --solver out")
     made = _family(family, resolution, grid, preset, option or [])
@@ -192,6 +210,7 @@ def generate(
             seed=seed,
             rtol=rtol,
             solver=solver,
+            order=order,
             chunk=chunk,
             workers=workers,
             dtype=dtype,

@@ -28,10 +28,12 @@ from .errors import (
 from .explanation import explain
 from .family import Family, FieldSpec, LinearFamily, System
 from .methods import Method, OneByOne
+from .ordering import order
 from .pipeline import generate
 from .progress import Progress
 from .reader import Dataset
 from .reader import open_dataset as open
+from .recycled import Recycled, SharedSpace
 from .reproduction import Reproduction, reproduce
 from .transient import March, TransientFamily
 from .verification import Problem, VerificationReport, verify
@@ -55,9 +57,11 @@ __all__ = [
     "OutputLockedError",
     "Problem",
     "Progress",
+    "Recycled",
     "ReplayError",
     "Reproduction",
     "SampleError",
+    "SharedSpace",
     "StorageError",
     "System",
     "TransientFamily",
@@ -68,6 +72,7 @@ __all__ = [
     "families",
     "generate",
     "open",
+    "order",
     "reproduce",
     "verify",
 ]

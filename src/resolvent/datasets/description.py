@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 
 from .chunk_decision import Share
 from .discretisation import describe_evidence
-from .file_format import STAGES
 from .reader import Dataset
 from .seeding import SPLITS
 
@@ -34,7 +34,8 @@ class Description:
     certified : int
         Samples within tolerance.
     cost : dict of str to float
-        Seconds by stage, summed over workers, and ``wall``, the sum of the workers' wall times.
+        Seconds by stage (`COST_STAGES`), summed over workers, and ``wall``, the sum of the workers' wall times.
+        ``setup`` is what methods spent on preparing for matrices, as far as they tell, and no part of ``solve`` here.
     shares : tuple of Share
         What each method did for a tuned set; empty for others.
     config, provenance : dict
@@ -72,7 +73,8 @@ class Description:
         lines.append(f"  {self.certified} of {self.samples} certified ({statuses})")
         lines += ["cost"]
         wall = self.cost["wall"] or 1.0
-        lines += [f"  {stage:<12} {s:10.3f} s {100 * s / wall:5.1f} %" for stage, s in self.cost.items()]
+        names = COST_STAGES | {"wall": "wall"}
+        lines += [f"  {names[stage]:<12} {s:10.3f} s {100 * s / wall:5.1f} %" for stage, s in self.cost.items()]
         lines.append(f"  {'a sample':<12} {1e3 * self.cost['wall'] / self.samples:10.3f} ms of one worker")
         lines += _section("configuration", {k: v for k, v in self.config.items() if k != "family"})
         lines += _section("family options", self.config["family"])
@@ -118,13 +120,30 @@ def describe(path: str | Path) -> Description:
             certificates={name: _range(certificates[name]) for name in ranged},
             statuses=dict(Counter(status.decode() for status in certificates["status"].tolist())),
             certified=int(certificates["certified"].sum()),
-            cost={
-                stage: float(chunks[f"seconds_{stage}"].sum()) for stage in (*STAGES[:2], "sort", *STAGES[2:], "wall")
-            },
+            cost=_cost(chunks),
             shares=dataset.shares,
             config=dataset.config,
             provenance=provenance,
         )
+
+
+COST_STAGES = {
+    "draw": "parameters",
+    "sort": "ordering",
+    "assemble": "assembly",
+    "setup": "set-up",
+    "solve": "solve",
+    "certify": "verification",
+    "write": "writing",
+}
+"""Stages of the cost report, by what each is called for people; their sum is the wall time."""
+
+
+def _cost(chunks: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the seconds by stage, set-up taken out of what is stored as the time of solving."""
+    cost = {stage: float(np.sum(chunks.get(f"seconds_{stage}", 0.0))) for stage in (*COST_STAGES, "wall")}
+    cost["solve"] -= cost["setup"]
+    return cost
 
 
 def _range(values: np.ndarray) -> tuple[float, float, float]:

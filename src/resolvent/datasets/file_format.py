@@ -35,7 +35,8 @@ dataset                        shape           content
 ``timing/<stage>``             (N,) float64    seconds: draw, assemble, solve, certify, write
 ``axes/<name>``                (points,)       grid coordinates; the order of the fields' axes is attribute ``order``
 ``statistics/<name>/<what>``   ()              mean, std, min, max, count, samples, skipped over the train split
-``chunks/<name>``              (chunks,)       one entry a unit of work: index range, seconds by stage, worker, digest
+``chunks/<name>``              (chunks,)       one entry a unit of work: index range, seconds by stage, worker, digest;
+                                               ``seconds_setup``, a part of ``seconds_solve``, is not in older files
 ``provenance``                 () string       JSON: family card, solver choice, evidence about the discretisation, and
                                                versions, machine, command and date of every session; of a tuned set
                                                also ``tuning``: ``arms`` (name to method) and ``decisions`` (a list of
@@ -80,7 +81,7 @@ FORMAT_VERSION = 1
 USER_BLOCK = 512
 ROLE_GROUPS = {"parameter": "params", "input": "inputs", "solution": "solution"}
 STAGES = ("draw", "assemble", "solve", "certify", "write")
-"""Stages with one time a sample; the chunk table has ``sort`` and ``wall`` besides."""
+"""Stages with one time a sample; the chunk table has ``sort``, ``wall`` and ``setup``, a part of ``solve``, besides."""
 DIGEST_BYTES = 32
 _HASH_LINE = b"sha256 of the bytes from 512 on: "
 _BLOCK = 1 << 20

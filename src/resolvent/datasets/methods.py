@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .family import System
+from .family import Family, System
 from .judgement import same_matrix
 
 if TYPE_CHECKING:
@@ -30,6 +30,26 @@ NONE = "none"
 """Name of the solver of families without linear systems."""
 
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
+
+
+def without_setup(result: Result) -> Result:
+    """Return the result of a solve that relied on the set-up of an earlier one, so that it is counted once.
+
+    One that tells no times stays as it is.
+    """
+    if getattr(result, "seconds", None) is None:
+        return result
+    seconds = dataclasses.replace(result.seconds, prepare=0.0)
+    return dataclasses.replace(result, seconds=seconds)
+
+
+def setup_seconds(results: Sequence[Any]) -> float:
+    """Return how long set-up took in all; results that share their time, of an ensemble, share its set-up.
+
+    Results that tell no times count nothing.
+    """
+    told = {id(result.seconds): result.seconds for result in results if getattr(result, "seconds", None) is not None}
+    return float(sum(seconds.prepare for seconds in told.values()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +103,15 @@ class OneByOne(Method):
             nonlocal prepared
             results = []
             for A, b in systems:
+                anew = True
                 if prepared is None or prepared.A.shape != A.shape:
                     prepared = self.solver.prepare(A, self.M)
                 elif not same_matrix(prepared.A, A):
                     prepared.update(A)
-                results.append(prepared.solve(b))
+                else:
+                    anew = False
+                result = prepared.solve(b)
+                results.append(result if anew else without_setup(result))
             return results
 
         return solve
@@ -181,12 +205,17 @@ class Request:
         Of space.
     chunk : int
         Samples in a chunk, of which a window must be a whole part.
+    family : Family, optional
+    seed : int
+        Where pilot systems are to come from.
     """
 
     rtol: float
     unknowns: int
     dimension: int
     chunk: int
+    family: Family | None = None
+    seed: int = 0
 
     @property
     def aim(self) -> float:
@@ -221,6 +250,17 @@ def _one_by_one(name: str, **changes: Any) -> Callable[[Request], Method]:
     return make
 
 
+def _in_blocks(name: str) -> Callable[[Request], Method]:
+    def make(request: Request) -> Method:
+        from ..solvers.costs import WAYS, ensemble_width
+        from .blocks import InBlocks
+
+        columns = max(ensemble_width(request.unknowns, request.dimension, request.chunk), 1)
+        return InBlocks(WAYS[name].solver(rtol=request.aim), columns)
+
+    return make
+
+
 def _superposition(request: Request) -> Method:
     from ..solvers import Direct
     from .superposition import Superposed
@@ -228,11 +268,29 @@ def _superposition(request: Request) -> Method:
     return Superposed(Direct(rtol=request.aim))
 
 
+def _recycled(solver: str, M: str | None, *, shared: bool = False, **options: Any) -> Callable[[Request], Method]:
+    """Return what makes a chain, or a shared space, of a method that recycles."""
+
+    def make(request: Request) -> Method:
+        from .. import solvers
+        from .recycled import Recycled, SharedSpace
+
+        chosen = getattr(solvers, solver)(rtol=request.aim, **options)
+        recipe = None if M is None else getattr(solvers, M)()
+        if not shared:
+            return Recycled(chosen, recipe)
+        if request.family is None:
+            raise ValueError("a shared space is made from pilot systems: the request must name the family")
+        return SharedSpace(chosen, request.family, request.seed, recipe)
+
+    return make
+
+
 STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "multigrid": _multigrid(),
     "direct": _one_by_one("direct"),
     "superposition": _superposition,
-    "fft": _one_by_one("fft"),
+    "fft": _in_blocks("fft"),
     "cg+amg": _one_by_one("cg+amg"),
     "cg+ic": _one_by_one("cg+ic"),
     "cg+ssor": _one_by_one("cg+ssor"),
@@ -241,9 +299,11 @@ STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "gmres+ilu0": _one_by_one("gmres+ilu0"),
     "gmres+amg": _one_by_one("gmres+amg"),
     "bicgstab+ilu0": _one_by_one("bicgstab+ilu0"),
+    "gcrodr": _recycled("GCRODR", None),
 }
 """Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard,
-``superposition`` is for one matrix and right-hand sides of few numbers."""
+``superposition`` is for one matrix and right-hand sides of few numbers, ``gcrodr`` is a chain of GCRO-DR(40, 20)
+without preconditioner, for a matrix of any kind."""
 
 VARIANTS: dict[str, Callable[[Request], Method]] = {
     "multigrid:half": _multigrid(0.5),
@@ -252,9 +312,15 @@ VARIANTS: dict[str, Callable[[Request], Method]] = {
     "cg+amg:aggregation": _one_by_one("cg+amg", method="smoothed_aggregation", reuse="interpolation"),
     "cg+ic:fill": _one_by_one("cg+ic", drop_tol=1e-2),
     "gmres+ilu:coarse": _one_by_one("gmres+ilu", drop_tol=1e-2),
+    "gmres+ilu0:recycled": _recycled("GCRODR", "ILU0"),
+    "gmres+ilu0:shared": _recycled("GCRODR", "ILU0", shared=True),
+    "cg+ic:recycled": _recycled("DeflatedCG", "IC"),
+    "cg+ic:shared": _recycled("DeflatedCG", "IC", shared=True),
+    "gcrodr:shared": _recycled("GCRODR", None, shared=True),
 }
 """The named ways with other parameters, as ``<name>:<what differs>``: half or twice as many systems together;
-interpolation kept from sample to sample, by classical coarsening or by aggregation; factors with more, or less, fill.
+interpolation kept from sample to sample, by classical coarsening or by aggregation; factors with more, or less, fill; a
+recycle space handed from sample to sample, or one of a few pilot systems for all of them (see `recycled`).
 ``tuned`` tries those of the way that is best, and they may be asked for like the others."""
 
 

@@ -36,6 +36,7 @@ def generate(
     seed: int = 0,
     rtol: float | None = None,
     solver: str | Solver | Method = "auto",
+    order: str = "none",
     chunk: int = 64,
     workers: int = 1,
     executor: Executor | None = None,
@@ -75,13 +76,18 @@ def generate(
         Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs; of a
         trajectory, the largest of its evidence numbers. By default that of the family, 1e-8 for linear systems.
     solver : {"auto", "tuned", "multigrid", "direct", "cg+amg", "gmres+ilu", …}, Solver or Method
-        How systems are solved: `methods.STRATEGIES` has all names. A solver less accurate than `rtol` demands is
-        tightened. ``auto`` decides by the structure of the first systems and the costs stored with the package, alike
-        on every machine (`explain` shows it); the decision is stored before the first chunk. ``tuned`` starts there
-        and decides anew for each chunk, by what earlier chunks took: it tries every way that may be worth it once, and
-        parameter variants of the best. What a method on trial fails on is solved by the one of ``auto``. It needs tens
-        of chunks to pay. Decisions are stored before their chunk starts. Families of trajectories march by
-        themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
+        How systems are solved: `methods.STRATEGIES` has all names, and `recycled` those that recycle. A solver less
+        accurate than `rtol` demands is tightened. ``auto`` decides by the structure of the first systems and the costs
+        stored with the package, alike on every machine (`explain` shows it); the decision is stored before the first
+        chunk. ``tuned`` starts there and decides anew for each chunk, by what earlier chunks took: it tries every way
+        that may be worth it once, and parameter variants of the best. What a method on trial fails on is solved by the
+        one of ``auto``. It needs tens of chunks to pay. Decisions are stored before their chunk starts. Families of
+        trajectories march by themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
+    order : {"none", "greedy", "fft", "hilbert", "angle"}
+        In which order the systems of a chunk are solved: `resolvent.datasets.ordering` says what each does. For methods
+        that carry something from one system to the next, such as ``"gcrodr"``; others only pay for it. Samples are the
+        same problems in the same places; solutions agree within `rtol`. The order is that of the whole chunk, which is
+        drawn, and solved as far as it leads to samples of the set, even where the set ends inside of it.
     chunk : int
         Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
         at most n/chunk workers.
@@ -166,6 +172,7 @@ def generate(
             "dtype": dtype,
             "on_failure": on_failure,
             "splits": check_shares(splits),
+            "order": order,
         },
         solver if replay is None else TUNED,
         None if two_grid is None else check_count("two_grid", two_grid, 0),

@@ -271,14 +271,20 @@ def chunk_table(records: Sequence[ChunkRecord]) -> dict[str, np.ndarray]:
     }
     for name in ("worst_rho", "peak_mib"):
         table[name] = np.array([getattr(record, name) for record in records], dtype="<f8")
-    for stage in (*STAGES, "sort", "wall"):
-        table[f"seconds_{stage}"] = np.array([record.seconds[stage] for record in records], dtype="<f8")
+    for stage in (*STAGES, "sort", "setup", "wall"):
+        # What an older version journaled knew of no set-up.
+        table[f"seconds_{stage}"] = np.array([record.seconds.get(stage, 0.0) for record in records], dtype="<f8")
     table["host"] = np.array([record.host.encode() for record in records], dtype="S64")
     table["shard_sha256"] = np.array([record.sha256.encode() for record in records], dtype="S64")
     return table
 
 
 def extended_table(path: Path, table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the chunk table of a published file followed by another one."""
+    """Return the chunk table of a published file followed by another one; what an older one lacks is 0 there."""
     with h5py.File(path, "r") as file:
-        return {name: np.concatenate([file["chunks"][name][()], values]) for name, values in table.items()}
+        old = {name: column[()] for name, column in file["chunks"].items()}
+    rows = len(old["chunk"])
+    return {
+        name: np.concatenate([old.get(name, np.zeros(rows, dtype=values.dtype)), values])
+        for name, values in table.items()
+    }

@@ -20,7 +20,7 @@ from .methods import Method, is_named
 from .reader import Dataset
 from .sample_arrays import working_inputs, working_solution
 from .settings import TUNED, Settings, check_count, differences, plain
-from .worker import ChunkTask, Clock, sample_records
+from .worker import ChunkTask, Clock, line_up, sample_records
 
 if TYPE_CHECKING:
     from ..solvers.solver import Solver
@@ -34,7 +34,7 @@ class Reproduction:
     ----------
     index : int
     replayed : int
-        Samples solved for it: those of its chunk up to it.
+        Samples solved for it: those of its chunk up to it, in the order in which they are solved.
     changes : dict of str to float
         Largest difference of each column, relative to its largest value; 0.0 where all bits agree.
     identical : bool
@@ -113,14 +113,16 @@ def reproduce(
         layout = Layout(made, settings.dtype)
         task = ChunkTask(made, settings, index // settings.chunk, index, index + 1, dataset.path.parent)
         with fixed_threads(settings.threads):
-            record = next(sample_records(task, layout, Clock()))
+            clock = Clock()
+            line = line_up(task, layout, clock)
+            record = next(sample_records(task, layout, clock, line))
         changes = {c.path: largest_change(record[c.path], dataset.column(c.path, index)) for c in layout.content}
         sessions = dataset.provenance["sessions"]
         now = plain(provenance.comparable(provenance.versions() | {"processor": provenance.processor()}))
         return Reproduction(
             dataset.path,
             index,
-            index - task.border + 1,
+            line.indices.index(index) + 1,
             changes,
             all(record[c.path].tobytes() == dataset.column(c.path, index).tobytes() for c in layout.content),
             _residual_change(made, layout, record, dataset, index),
@@ -162,6 +164,7 @@ def settings_of(dataset: Dataset, family: Family, solver: Solver | Method | None
         rtol=rtol,
         on_failure="flag",  # a failure is compared like anything else
         splits=tuple(config["splits"]),
+        order=config.get("order", "none"),
         **{name: config[name] for name in names},
     )
 

@@ -22,7 +22,7 @@ from .executors import run_here, run_in_processes, run_on
 from .existing import begun_set, finished_set, refuse_altered, refuse_flagged
 from .family import Family
 from .file_format import Layout
-from .methods import Method, is_named
+from .methods import NONE, Method, is_named
 from .progress import Meter, ProgressCallback
 from .publication import blocks_of_file, blocks_of_shards, chunk_table, extended_table, publish
 from .reader import Dataset
@@ -59,6 +59,11 @@ class Run:
         with fixed_threads(options["threads"]):
             self.decision: Decision = decide(solver, options["rtol"], family, options["seed"], options["chunk"])
         self.settings = Settings(solver=self.decision.requested, method=self.decision.method, **options)
+        if self.settings.order != "none" and self.decision.chosen == NONE:
+            raise ValueError(
+                f"{family.name} marches by itself and carries nothing from one trajectory to the next: leave order "
+                f"out, got {self.settings.order!r}"
+            )
         self.config = configuration(family, self.settings)
         self.replay = replay
         if replay is not None:

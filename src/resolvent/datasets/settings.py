@@ -12,6 +12,7 @@ from typing import Any
 from .family import Family
 from .file_format import FORMAT_VERSION
 from .methods import Method
+from .ordering import ORDERINGS
 from .seeding import check_shares
 
 TUNED = "tuned"
@@ -42,6 +43,7 @@ class Settings:
     dtype: str
     on_failure: str
     splits: tuple[float, float, float]
+    order: str = "none"
 
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("chunk", 1), ("threads", 1)):
@@ -50,6 +52,7 @@ class Settings:
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("on_failure", self.on_failure, ("raise", "flag"))
         check_shares(self.splits)
+        check_choice("order", self.order, tuple(ORDERINGS))
         if self.chunk % self.method.window:
             raise ValueError(
                 f"{self.method!r} solves {self.method.window} samples at once: chunk must be a multiple of that, "
@@ -84,7 +87,9 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 def configuration(family: Family, settings: Settings) -> dict[str, Any]:
     """Return everything that determines the samples, as plain JSON values."""
     # A failure that is refused and one that is flagged leave the other samples the same.
-    left_out = ("method", "on_failure")
+    left_out: tuple[str, ...] = ("method", "on_failure")
+    if settings.order == "none":  # so that sets made before there were orders are still what they were
+        left_out += ("order",)
     method: tuple[str, int | None] = (repr(settings.method), settings.method.window)
     if settings.solver == TUNED:  # the decisions about its chunks are stored besides: they are no part of the request
         method = ("decided for each chunk", None)

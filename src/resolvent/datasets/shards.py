@@ -1,10 +1,11 @@
 """Shards: what a worker writes.
 
 A shard holds consecutive samples as a one-dimensional array of records in NumPy's ``.npy`` format, readable with
-``numpy.load(path)``. Its record type comes from `file_format.Layout`. Samples are appended one by one, so that a worker
-holds one of them in memory; the file is then synchronised and renamed, and its SHA-256, taken while writing, goes into
-the journal. HDF5 appears only where one process writes the finished file: a full disk or a kill can then never leave
-an HDF5 library in a state from which it does not recover.
+``numpy.load(path)``. Its record type comes from `file_format.Layout`. Samples are written one by one, each to its
+place in whatever order they are made, so that a worker holds one of them in memory; the file is then synchronised and
+renamed, and its SHA-256 goes into the journal: taken while writing where samples come in the order of the file, and
+from the file where they do not. HDF5 appears only where one process writes the finished file: a full disk or a kill
+can then never leave an HDF5 library in a state from which it does not recover.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import numpy as np
 
 from .durable import put_in_place, storage_errors
 from .errors import FormatError
+from .file_format import hash_file
 
 _BUFFER = 1 << 20
 
 
 class ShardWriter:
-    """Appends records to a shard that appears under its name only when it is complete.
+    """Writes records into a shard that appears under its name only when it is complete.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class ShardWriter:
     count : int
         Number of records that will be written.
     timing_offset : int
-        Where the times start in a record; what precedes them is written first, see `append`.
+        Where the times start in a record; what precedes them is written first, see `write`.
 
     Raises
     ------
@@ -47,7 +49,8 @@ class ShardWriter:
 
     def __init__(self, path: Path, dtype: np.dtype, count: int, timing_offset: int) -> None:
         self.path, self.count, self.dtype = path, count, dtype
-        self.written = 0
+        self.written: set[int] = set()
+        self._in_order = True
         self._timing_offset = timing_offset
         # A task that outlived its run must not write into the file of its successor, on whatever host.
         self._temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
@@ -55,29 +58,40 @@ class ShardWriter:
         with storage_errors("write", path):
             self._raw = self._temporary.open("wb", buffering=0)
             self._file = BufferedWriter(self._raw, _BUFFER)
-        self._write(_header(dtype, count))
+        header = _header(dtype, count)
+        self._data = len(header)
+        self._write(header)
 
-    def append(self, record: np.ndarray, stop_clock: Callable[[np.ndarray], None]) -> None:
-        """Write one record.
+    def write(self, position: int, record: np.ndarray, stop_clock: Callable[[np.ndarray], None]) -> None:
+        """Write one record to its place, counted from 0.
 
         `stop_clock(record)` is called between its content and its times, and fills in the time of writing.
         """
+        if not 0 <= position < self.count or position in self.written:
+            raise RuntimeError(f"shard {self.path.name} has no free place {position} of {self.count} for a record")
+        self._in_order = self._in_order and position == len(self.written)
+        if not self._in_order:
+            with storage_errors("write", self.path):
+                self._file.seek(self._data + position * self.dtype.itemsize)
         content = memoryview(record.reshape(1).view(np.uint8))  # type: ignore[arg-type]
         self._write(content[: self._timing_offset])
         stop_clock(record)
         self._write(content[self._timing_offset :])
-        self.written += 1
+        self.written.add(position)
 
     def commit(self) -> str:
         """Synchronise the file, give it its name and return its SHA-256."""
-        if self.written != self.count:
-            raise RuntimeError(f"shard {self.path.name} was announced with {self.count} records, got {self.written}")
+        if len(self.written) != self.count:
+            raise RuntimeError(
+                f"shard {self.path.name} was announced with {self.count} records, got {len(self.written)}"
+            )
         with storage_errors("write", self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+            sha256 = self._sha256.hexdigest() if self._in_order else hash_file(self._temporary)
             put_in_place(self._temporary, self.path)
-        return self._sha256.hexdigest()
+        return sha256
 
     def discard(self) -> None:
         """Remove what was written, unless it was committed."""
@@ -85,7 +99,8 @@ class ShardWriter:
         self._temporary.unlink(missing_ok=True)
 
     def _write(self, content: bytes | memoryview) -> None:
-        self._sha256.update(content)
+        if self._in_order:
+            self._sha256.update(content)
         with storage_errors("write", self.path):
             self._file.write(content)
 

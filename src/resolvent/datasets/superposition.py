@@ -11,7 +11,7 @@ import numpy as np
 from .family import Family, System
 from .file_format import Layout
 from .judgement import same_matrix
-from .methods import Method, SolveSystems
+from .methods import Method, SolveSystems, without_setup
 from .sample_arrays import FirstSample, drawn_inputs, working_inputs
 
 if TYPE_CHECKING:
@@ -57,16 +57,19 @@ class Superposed(Method):
             nonlocal prepared, span
             results = []
             for A, b in systems:
+                anew = True
                 if prepared is None or prepared.A.shape != A.shape:
                     prepared, span = self.solver.prepare(A, self.M), _Span(self.terms)
                 elif not same_matrix(prepared.A, A):
                     prepared.update(A)
                     span = _Span(self.terms)
+                else:
+                    anew = False
                 x, outside, part = span.combine(b)
                 result = prepared.solve(b, x)
                 if part > _INDEPENDENT and result.converged:
                     span.extend(outside, np.asarray(result.x) - (0.0 if x is None else x))
-                results.append(result)
+                results.append(result if anew else without_setup(result))
             return results
 
         return solve

@@ -21,12 +21,13 @@ import numpy as np
 
 from ..solvers.fixed_threads import fixed_threads
 from .certification import INADMISSIBLE, Certificate, certify
+from .chunk_order import DrawnChunk, chunk_order
 from .discrete_problem import DiscreteProblem
 from .errors import CertificationError, SampleError
 from .family import Family
 from .file_format import CERTIFICATE, STAGES, Column, Layout, sample_digest
-from .methods import SolveSystems
-from .sample_arrays import check_arrays, drawn_inputs, working_inputs, working_solution
+from .methods import SolveSystems, setup_seconds
+from .sample_arrays import check_arrays, working_inputs, working_solution
 from .settings import Settings
 from .shards import ShardWriter
 
@@ -65,7 +66,7 @@ class ChunkRecord:
     shard, sha256 : str
         File name in the parts folder, and hash of the file.
     seconds : dict
-        Wall time by stage, ``sort`` and ``wall`` included.
+        Wall time by stage, ``sort`` and ``wall`` included; ``setup`` is a part of ``solve``.
     worst_rho : float
         Largest rho_float64.
     """
@@ -85,10 +86,16 @@ class ChunkRecord:
 
 
 class Clock:
-    """Attributes all of the time that passes to stages: each lap is the time since the one before."""
+    """Attributes all of the time that passes to stages: each lap is the time since the one before.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        By stage. ``setup`` is no stage of its own but the part of ``solve`` that went into preparing for matrices.
+    """
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys((*STAGES, "sort"), 0.0)
+        self.seconds = dict.fromkeys((*STAGES, "sort", "setup"), 0.0)
         self.begun = self._last = time.perf_counter()
 
     def lap(self, stage: str) -> float:
@@ -140,7 +147,7 @@ def run_chunk(
                 def stop_clock(record: np.ndarray) -> None:
                     record["timing/write"] += clock.lap("write")
 
-                shard.append(record, stop_clock)
+                shard.write(int(record["index"]) - task.start, record, stop_clock)
                 if on_sample is not None:
                     on_sample()
                 if should_stop is not None and should_stop():
@@ -171,36 +178,71 @@ def _warm_up(task: ChunkTask, layout: Layout) -> None:
     method = repr(task.settings.method)
     if method not in _used:
         _used.add(method)
-        settings = dataclasses.replace(task.settings, on_failure="flag")
+        settings = dataclasses.replace(task.settings, on_failure="flag", order="none")
         first = dataclasses.replace(task, settings=settings, start=task.border, stop=task.border + 1)
         next(sample_records(first, layout, Clock()))
 
 
-def sample_records(task: ChunkTask, layout: Layout, clock: Clock) -> Iterator[np.ndarray]:
-    """Yield the record of each sample of a task in order; its ``timing/write`` holds the time of packing only."""
+@dataclasses.dataclass(frozen=True)
+class LineUp:
+    """The samples of a chunk in the order in which they are solved.
+
+    Attributes
+    ----------
+    indices : list of int
+        Of the whole chunk, whether or not the set has all of them.
+    drawn : DrawnChunk
+    """
+
+    indices: list[int]
+    drawn: DrawnChunk
+
+
+def line_up(task: ChunkTask, layout: Layout, clock: Clock) -> LineUp:
+    """Put the samples of a task's chunk into their order."""
     family, settings = task.family, task.settings
+    drawn = DrawnChunk(family, layout, settings.seed, task.border, settings.chunk, clock.lap)
+    order = chunk_order(settings.order, drawn, family, layout, settings.method)
+    clock.lap("sort")
+    return LineUp([task.border + position for position in order], drawn)
+
+
+def sample_records(
+    task: ChunkTask, layout: Layout, clock: Clock, lined_up: LineUp | None = None
+) -> Iterator[np.ndarray]:
+    """Yield the record of each sample of a task as it is made; its ``timing/write`` holds the time of packing only.
+
+    Without an order of the settings that is the order of their numbers.
+    """
+    family, settings = task.family, task.settings
+    line = line_up(task, layout, clock) if lined_up is None else lined_up
     solve = settings.method.start()
-    window, end = settings.method.window, task.border + settings.chunk
-    for first in range(task.border, task.stop, window):
-        indices = range(first, min(first + window, end))
-        samples = [_Sample(index, family, settings, layout, clock) for index in indices]
+    window, missing = settings.method.window, task.stop - task.start
+    for first in range(0, len(line.indices), window):
+        indices = line.indices[first : first + window]
+        samples = [_Sample(index, family, settings, layout, clock, line.drawn) for index in indices]
         solvable = [sample for sample in samples if sample.posed is not None]
         _solve(solve, solvable, clock)
         for sample in samples:
             if task.start <= sample.index < task.stop:
+                missing -= 1
                 yield sample.record(clock)
+        if not missing:
+            return
 
 
 class _Sample:
     """One sample on its way through the stages."""
 
-    def __init__(self, index: int, family: Family, settings: Settings, layout: Layout, clock: Clock) -> None:
+    def __init__(
+        self, index: int, family: Family, settings: Settings, layout: Layout, clock: Clock, drawn: DrawnChunk
+    ) -> None:
         self.index, self.family, self.settings, self.layout = index, family, settings, layout
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.result: Any = None
-        self.stored = drawn_inputs(family, layout, settings.seed, index)
+        self.stored, before = drawn.take(index)
         self.inputs = working_inputs(self.stored, layout)
-        self.seconds["draw"] = clock.lap("draw")
+        self.seconds["draw"] = before + clock.lap("draw")
         self.posed: DiscreteProblem | None = None
         self.problem = ""
         try:
@@ -277,6 +319,7 @@ def _solve(solve: SolveSystems, samples: Sequence[_Sample], clock: Clock) -> Non
     if len(results) != len(samples):
         raise SampleError(f"the method returned {len(results)} results for {len(samples)} systems")
     seconds = clock.lap("solve")
+    clock.seconds["setup"] += min(setup_seconds(results), seconds)
     for sample, result in zip(samples, results, strict=True):
         sample.result = result
         sample.seconds["solve"] = seconds / len(samples)

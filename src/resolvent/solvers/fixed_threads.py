@@ -8,6 +8,11 @@ from contextlib import contextmanager
 _in_force: int | None = None
 
 
+def threads_in_force() -> int | None:
+    """Return the number that `fixed_threads` holds everything to, None outside of it."""
+    return _in_force
+
+
 @contextmanager
 def fixed_threads(threads: int) -> Iterator[None]:
     """Hold BLAS, OpenMP and numba to a number of threads, and restore what was there before.
