@@ -59,13 +59,13 @@ def test_every_step_is_solved_to_the_aim(aim):
     assert march.rho <= aim and march.steps == 16
 
 
-def test_newton_needs_few_corrections_and_one_matrix_a_step(monkeypatch):
+def test_newton_needs_few_corrections_and_fewer_matrices(monkeypatch):
     solved, taken = [], []
     solve, take = DefiniteSteps.solve, DefiniteSteps.take
     monkeypatch.setattr(DefiniteSteps, "solve", lambda self, b: (solved.append(1), solve(self, b))[1])
     monkeypatch.setattr(DefiniteSteps, "take", lambda self, operators: (taken.append(1), take(self, operators))[1])
     SMALL.march(inputs_of(SMALL), 5e-9)
-    assert len(solved) <= 3 * SMALL.frames and len(taken) == SMALL.frames
+    assert len(solved) <= 3 * SMALL.frames and SMALL.frames <= len(taken) < len(solved)
 
 
 def test_samples_together_are_those_alone():

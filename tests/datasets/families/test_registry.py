@@ -10,7 +10,7 @@ from resolvent.datasets.family import Family, LinearFamily
 
 ALL = list(families.available().values())
 IDS = [family.name for family in ALL]
-SMALL = {"advection1d": 17, "thermal": 21}
+SMALL = {"advection1d": 17, "helmholtz2d": 32, "thermal": 21}
 """Points per side, 8 unless the family's grids demand more."""
 
 

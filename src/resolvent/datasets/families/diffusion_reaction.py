@@ -48,8 +48,8 @@ class DiffusionReaction2D(TransientFamily):
     -----
     Finite volumes, and BDF2 with a first step of BDF1: α u + dt (D L u − λu(1 − u)) = r with L = −Δ, α = 3/2 and
     r = 2u_n − u_{n−1}/2 (first α = 1, r = u_0). Newton's method from the extrapolation of the last three states, its
-    matrix that of this state for all corrections of the step; it is symmetric positive definite, and several samples
-    are solved together by conjugate gradients with multigrid. No splitting: it would freeze the matrix from step to
+    matrix kept for the second correction; it is symmetric positive definite, and the systems of several samples are
+    solved together by conjugate gradients with multigrid. No splitting: it would freeze the matrix from step to
     step, and its error stays. Second order in time and space. The evidence is the largest ‖residual‖₂/‖r‖₂ of these equations over all steps, computed from the stored frames.
 
     References
@@ -177,14 +177,15 @@ class DiffusionReaction2D(TransientFamily):
         states = [np.stack([np.asarray(inputs["u0"], dtype=np.float64) for inputs in several])]
         for _ in range(self.frames):
             alpha, r = history(states)
-            u = extrapolated(states, 3)
+            with np.errstate(over="ignore", invalid="ignore"):
+                u = extrapolated(states, 3)
             for correction in range(_CORRECTIONS):
                 residual = np.stack([e.residual(v, alpha, s) for e, v, s in zip(equations, u, r, strict=True)])
                 with np.errstate(over="ignore", invalid="ignore"):
                     left = np.linalg.norm(residual, axis=(1, 2)) > aim * np.linalg.norm(r, axis=(1, 2))
                 if not left.any():
                     break
-                if correction == 0:  # that of the extrapolated state is as good for all corrections of the step
+                if correction != 1:  # the extrapolated state is nearly the new one: its matrix does for two corrections
                     systems.take([e.derivative(v, alpha) for e, v in zip(equations, u, strict=True)])
                 u = u - systems.solve(np.where(left[:, None, None], residual, 0.0))
             states.append(u)
@@ -205,7 +206,7 @@ class DiffusionReaction2D(TransientFamily):
                 alpha, r = history(states[max(step - 1, 0) : step + 1])
                 with np.errstate(over="ignore", invalid="ignore"):
                     left = np.linalg.norm(equations.residual(states[step + 1], alpha, r))
-                worst = float(np.maximum(worst, left / (np.linalg.norm(r) or 1.0)))
+                    worst = float(np.maximum(worst, left / (np.linalg.norm(r) or 1.0)))
             return {"step_residual": worst}
 
         return judge

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ..implicit_steps import DefiniteSteps, extrapolated, history
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
 from ..transient import Judge, March, TransientFamily, check_times, frame_times
 from .coefficients import coefficient_law
+
+_CONSERVING: Final = 1e-8
+"""Systems are solved to this at least, so that what is left of residuals is no source of heat that can be seen."""
 
 
 @final
@@ -174,7 +177,7 @@ class Heat2D(TransientFamily):
     def march_together(self, several: Sequence[Inputs], aim: float) -> list[March]:
         """March several samples with BDF2, one step of all of them after the other."""
         equations = [_Equations(self, inputs) for inputs in several]
-        systems = DefiniteSteps(aim)
+        systems = DefiniteSteps(min(aim, _CONSERVING))
         states = [np.stack([np.asarray(inputs["u0"], dtype=np.float64) for inputs in several])]
         for step in range(self.frames):
             alpha, r = history(states)
