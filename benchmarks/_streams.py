@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from resolvent.datasets.families.coefficients import coefficient_law
 from resolvent.datasets.families.convection_diffusion import ConvectionDiffusion2D
 from resolvent.datasets.families.darcy import Darcy2D
-from resolvent.datasets.families.heat import Heat2D
+from resolvent.datasets.families.heat_step import HeatStep2D
 from resolvent.datasets.families.helmholtz import Helmholtz2D
 from resolvent.operators import as_operator
 
@@ -100,7 +100,7 @@ def shifted_lower_block(matrix: Any, s: int, shift: int = 2) -> sp.csr_array:
 
 def heat(n: int, count: int) -> list[tuple[Any, np.ndarray]]:
     """Return implicit Euler steps with drifting conductivity, and step lengths that change by half up and down."""
-    family = Heat2D(resolution=n, coefficient="lognormal_unit")
+    family = HeatStep2D(resolution=n, coefficient="lognormal_unit")
     path = family.march(np.random.default_rng(1), count, dt=lambda i: 2.5e-3 * (1.0 + 0.5 * math.sin(0.7 * i)))
     return [tuple(step.system) for step in path]
 

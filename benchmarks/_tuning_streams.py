@@ -10,7 +10,7 @@ import numpy as np
 
 from resolvent.datasets.families.convection_diffusion import ConvectionDiffusion2D
 from resolvent.datasets.families.darcy import Darcy2D
-from resolvent.datasets.families.heat import Heat2D
+from resolvent.datasets.families.heat_step import HeatStep2D
 from resolvent.operators import LinearOperator, Props
 from resolvent.solvers import CG, GMRES, ILU0, Recipe, Richardson
 from resolvent.solvers.tuning import Arm, standard_arms
@@ -69,7 +69,7 @@ def heat(n: int, count: int, seed: int) -> Stream:
 
     The context is the logarithm of the step.
     """
-    family = Heat2D(resolution=n, coefficient="lognormal_unit")
+    family = HeatStep2D(resolution=n, coefficient="lognormal_unit")
     contexts = np.random.default_rng([3, seed]).uniform(-4.0, -1.0, count)
     path = family.march(np.random.default_rng([3, seed]), count, dt=lambda i: 10.0 ** contexts[i])
     return Stream("heat", [tuple(step.system) for step in path], contexts, ordered=True)

@@ -6,7 +6,7 @@ and with all that a method keeps from sample to sample; the chosen one is what `
 turns, one thread, medians. A method counts if its true residual is at most 1e-8. PETSc is shown as a reference from
 outside, and not among the best.
 
-    python benchmarks/choice.py [--quick] [--families darcy2d heat2d] [--sizes 64 128] [--sizes3d 16 32] [--repeats 5]
+    python benchmarks/choice.py [--quick] [--families darcy2d heat2d_step] [--sizes 64 128] [--sizes3d 16 32] [--repeats 5]
 
 Writes benchmarks/results/choice[-quick].json and .png.
 """
@@ -47,7 +47,7 @@ WAVES = ("direct", "cocg+jacobi", "gmres+shifted")
 
 PROBLEMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "darcy2d": ("darcy2d", DEFINITE),
-    "heat2d": ("heat2d", DEFINITE),
+    "heat2d_step": ("heat2d_step", DEFINITE),
     "convdiff2d": ("convdiff2d", NONSYMMETRIC),
     "helmholtz2d": ("helmholtz2d", WAVES),
     "darcy3d": ("darcy3d", DEFINITE),

@@ -134,7 +134,7 @@ def test_auto_decides_by_structure_and_says_why():
     assert all(darcy.estimates[0].seconds <= e.seconds for e in darcy.estimates)
     assert str(darcy).startswith("multigrid: 4096 unknowns") and "direct" in str(darcy)
     assert decide("auto", 1e-8, families.get("darcy3d", resolution=16), 0).chosen == "multigrid"
-    assert decide("auto", 1e-8, families.get("heat2d", resolution=64), 0).chosen == "multigrid"
+    assert decide("auto", 1e-8, families.get("heat2d_step", resolution=64), 0).chosen == "multigrid"
     assert decide("auto", 1e-8, families.get("convdiff2d", resolution=64), 0).chosen == "direct"
     assert decide("auto", 1e-8, families.get("helmholtz2d", resolution=64), 0).chosen == "direct"
 

@@ -6,7 +6,7 @@ import pytest
 
 from resolvent.datasets import GenerationInterrupted, describe, explain, generate, reproduce, verify
 from resolvent.datasets import open as open_dataset
-from resolvent.datasets.families import Advection1D, Burgers1D, DiffusionReaction2D, NavierStokes2D, Wave2D
+from resolvent.datasets.families import Advection1D, Burgers1D, DiffusionReaction2D, Heat2D, NavierStokes2D, Wave2D
 from resolvent.datasets.plots import plot_dataset
 from resolvent.datasets.transient import march_by_halving, worst_frame
 
@@ -15,6 +15,7 @@ FAMILIES = {
     "burgers1d": Burgers1D(resolution=32, frames=3, final_time=0.2, viscosities=(0.04, 0.4)),
     "ns2d_vorticity": NavierStokes2D(resolution=64, frames=3, final_time=0.6),
     "wave2d": Wave2D(resolution=24, frames=3, final_time=0.3),
+    "heat2d": Heat2D(resolution=16, frames=3, final_time=0.02),
     "diffreact2d": DiffusionReaction2D(resolution=16, frames=3, final_time=0.2),
 }
 each = pytest.mark.parametrize("name", FAMILIES)

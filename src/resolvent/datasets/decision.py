@@ -11,6 +11,7 @@ from .family import Family
 from .judgement import judge
 from .methods import NONE, SAFETY, STRATEGIES, VARIANTS, Method, OneByOne, Request, is_named, named
 from .sample_arrays import first_sample
+from .transient import TransientFamily
 
 if TYPE_CHECKING:
     from ..solvers.candidates import Estimate
@@ -77,11 +78,11 @@ def decide(
     ValueError
         For an unknown strategy name, or any solver where a family marches by itself.
     """
-    own = family.own_method(rtol)
+    own = family.own_method(rtol, chunk)
     if own is not None:
         if solver not in ("auto", NONE):
             raise ValueError(f"{family.name} marches by itself: leave solver out, or give {NONE!r}, got {solver!r}")
-        return Decision(NONE, NONE, "no linear systems: the family's own time integrator", own)
+        return Decision(NONE, NONE, _marching(family, own), own)
     if solver == NONE:
         raise ValueError(f"{family.name} has linear systems to be solved: leave solver out, or name one, got {NONE!r}")
     if isinstance(solver, Method):
@@ -104,6 +105,13 @@ def decide(
     arms = arms_of(tuple(ways), request, [seconds.get(way, math.nan) for way in ways])
     why = f"each chunk by what earlier chunks took; to start with {arms[0].name}, by rule: {judged.why}"
     return Decision(solver, solver, why, arms[0].method, judged.estimates, arms)
+
+
+def _marching(family: Family, own: Method) -> str:
+    """Return why there is nothing to be decided about a family of trajectories."""
+    how = family.integrator() if isinstance(family, TransientFamily) else "a method of its own"
+    together = f"; {own.window} samples together" if own.window > 1 else ""
+    return f"no solver to choose, the family marches by itself: {how}{together}"
 
 
 def _decide_for_solver(solver: Any, rtol: float) -> Decision:

@@ -41,7 +41,7 @@ def add_multiple(factor, x, i, out, o, n):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def assemble_diffusion(a, grid, border, weight, centre, ci, cj, ck, line):  # type: ignore[no-untyped-def]
+def assemble_diffusion(a, grid, border, weight, barrier, added, centre, ci, cj, ck, line):  # type: ignore[no-untyped-def]
     """Write the diagonal and the couplings to the next point along each axis, flat arrays.
 
     Parameters
@@ -55,6 +55,11 @@ def assemble_diffusion(a, grid, border, weight, centre, ci, cj, ck, line):  # ty
         outermost unknowns.
     weight : float
         1/h².
+    barrier : float
+        Transmissibility of a wall half a cell away, in units of that between cells: 2 where u = 0 there, 0 where it is
+        insulated.
+    added : float
+        To the diagonal.
     ci, cj, ck : flat arrays
         Not written along axes of fewer dimensions, which are those with a border of −1.
     line : (n_k,) array
@@ -68,7 +73,7 @@ def assemble_diffusion(a, grid, border, weight, centre, ci, cj, ck, line):  # ty
         i, j, o = r // nj, r % nj, r * nk
         at = (i + max(border[0], 0)) * plane + (j + max(border[1], 0)) * width + max(border[2], 0)
         for k in range(nk):
-            centre[o + k] = 0.0
+            centre[o + k] = added
         harmonic(a, at, at + 1, weight, ck, o, nk - 1)
         ck[o + nk - 1] = 0.0
         subtract(ck, o, centre, o, nk - 1)
@@ -78,8 +83,8 @@ def assemble_diffusion(a, grid, border, weight, centre, ci, cj, ck, line):  # ty
                 low, high = a[at + k], a[wall]
                 centre[o + k] += weight * (2.0 * low * (high / (low + high)))
         else:
-            centre[o] += 2.0 * weight * a[at]
-            centre[o + nk - 1] += 2.0 * weight * a[at + nk - 1]
+            centre[o] += barrier * weight * a[at]
+            centre[o + nk - 1] += barrier * weight * a[at + nk - 1]
         for axis in range(2):
             if border[axis] < 0:
                 continue
@@ -100,4 +105,4 @@ def assemble_diffusion(a, grid, border, weight, centre, ci, cj, ck, line):  # ty
                     harmonic(a, at, at + side * shift, weight, line, 0, nk)
                     subtract(line, 0, centre, o, nk)
                 else:
-                    add_multiple(2.0 * weight, a, at, centre, o, nk)
+                    add_multiple(barrier * weight, a, at, centre, o, nk)

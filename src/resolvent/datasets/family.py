@@ -109,8 +109,11 @@ class Family(abc.ABC):
         n = self.resolution
         return dataclasses.replace(self, resolution=2 * n - 1 if getattr(self, "grid", "cell") == "vertex" else 2 * n)
 
-    def own_method(self, rtol: float) -> Method | None:
-        """Return the method that alone can make its samples; None if its systems may be solved by any."""
+    def own_method(self, rtol: float, chunk: int = 1) -> Method | None:
+        """Return the method that alone can make its samples; None if its systems may be solved by any.
+
+        `chunk` is the number of samples in a chunk, of which the method's window must be a whole part.
+        """
         return None
 
     def config(self) -> dict[str, Any]:

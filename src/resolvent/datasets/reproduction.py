@@ -147,7 +147,7 @@ def settings_of(dataset: Dataset, family: Family, solver: Solver | Method | None
         if decision is None:
             raise DatasetError(f"{dataset.path} does not say how chunk {index // chunk} was solved: run `verify` on it")
         chosen, stated = decision.arm, decision.method
-    own = family.own_method(rtol) if solver is None else None
+    own = family.own_method(rtol, chunk) if solver is None else None
     if solver is None and own is None and not is_named(chosen):
         raise DatasetError(f"{dataset.path} was solved by {chosen}: pass that as solver=")
     if own is not None:

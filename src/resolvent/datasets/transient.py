@@ -1,7 +1,7 @@
 """Families whose sample is a trajectory, made by a time integrator of their own.
 
-A `TransientFamily` draws inputs like any other, and then marches by itself: there is no linear system that a solver of
-the package could be chosen for, so ``solver`` is ``"none"``. Its certificate has the common columns with the same
+A `TransientFamily` draws inputs like any other, and then marches by itself: there is no solver to be chosen, so
+``solver`` is ``"none"``. Its certificate has the common columns with the same
 meaning, and one more for each number of *evidence* that the family announces; rho is the largest of them, and at most
 the accepted ``rtol``. What the evidence is depends on the kind of integrator:
 
@@ -23,7 +23,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -72,6 +72,9 @@ class TransientFamily(Family):
     values_per_unknown: ClassVar[int] = 100
     """Values that a step updates in the time that a sparse solver needs for one unknown, roughly."""
 
+    stores_steps: ClassVar[bool] = False
+    """Whether the frames are the steps, so that more of them are smaller ones."""
+
     @abc.abstractmethod
     def steps(self, inputs: Inputs) -> int:
         """Return the number of steps to begin with, by the stated rule; raise ValueError for inadmissible inputs."""
@@ -80,9 +83,21 @@ class TransientFamily(Family):
     def march(self, inputs: Inputs, aim: float) -> March:
         """Make the trajectory, with `steps` or, where evidence is above `aim` and more help, more of them."""
 
+    def march_together(self, several: Sequence[Inputs], aim: float) -> list[March]:
+        """Make the trajectories of several samples; each is, up to rounding, the one that it is alone."""
+        return [self.march(inputs, aim) for inputs in several]
+
+    def members(self, chunk: int) -> int:
+        """Return how many trajectories are best made together, a whole part of a chunk."""
+        return 1
+
     @abc.abstractmethod
     def judge(self, inputs: Inputs, steps: int) -> Judge:
         """Return what judges a trajectory of so many steps."""
+
+    def integrator(self) -> str:
+        """Return in a clause how a step is made, and what makes that the right way."""
+        return "steps of the family's own time integrator"
 
     def checks(self, inputs: Inputs, solution: Fields) -> Sequence[tuple[str, bool, str]]:
         """Return (name, passed, detail) of properties that the equation gives every solution."""
@@ -92,9 +107,15 @@ class TransientFamily(Family):
         """Return the problem of one sample; raise ValueError if its inputs are not admissible."""
         return TransientProblem(self, inputs)
 
-    def own_method(self, rtol: float) -> Method:
+    def refined(self) -> Self:
+        """Return the family with half the spacing; with half the step too, where all steps are stored."""
+        finer = super().refined()
+        frames = getattr(self, "frames", None)
+        return dataclasses.replace(finer, frames=2 * frames) if self.stores_steps and frames else finer
+
+    def own_method(self, rtol: float, chunk: int = 1) -> Method:
         """Return the method that marches; there is no choice."""
-        return Marching(rtol)
+        return Marching(rtol, self.members(chunk))
 
 
 class TransientProblem(DiscreteProblem):
@@ -163,18 +184,32 @@ class Marching(Method):
     ----------
     rtol : float
         Largest rho accepted; like a solver, the integrator aims at `SAFETY` of it.
+    members : int
+        Trajectories made together. Stored with a set, like that of `Together`.
     """
 
     rtol: float
+    members: int = 1
+
+    def __repr__(self) -> str:
+        # It is stored with sets as their method: one at a time is printed as it always was.
+        return f"Marching(rtol={self.rtol!r}{f', members={self.members}' if self.members > 1 else ''})"
+
+    @property
+    def window(self) -> int:
+        """As many as there are members."""
+        return self.members
 
     def start(self) -> SolveSystems:
-        """Return a function that makes trajectories, one after the other."""
+        """Return a function that makes the trajectories of a window."""
         from ..solvers.status import Status
 
         def march(problems: Sequence[Any]) -> Sequence[Any]:
-            outcomes = []
-            for problem in problems:
-                made = problem.family.march(problem.inputs, SAFETY * self.rtol)
+            outcomes: list[Outcome] = []
+            if not problems:
+                return outcomes
+            family = problems[0].family
+            for made in family.march_together([problem.inputs for problem in problems], SAFETY * self.rtol):
                 failed = Status.MAXITER if math.isfinite(made.rho) else Status.NONFINITE
                 outcomes.append(Outcome(made, made.steps, Status.CONVERGED if made.rho <= self.rtol else failed))
             return outcomes

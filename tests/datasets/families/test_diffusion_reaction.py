@@ -5,6 +5,7 @@ import pytest
 
 from resolvent.datasets import CertificationError, DiscretisationError, generate
 from resolvent.datasets.families import DiffusionReaction2D, diffusion_reaction
+from resolvent.datasets.implicit_steps import DefiniteSteps
 from resolvent.datasets.random_fields import grid_points
 from resolvent.datasets.two_grid import refined, two_grid_error
 
@@ -58,17 +59,27 @@ def test_every_step_is_solved_to_the_aim(aim):
     assert march.rho <= aim and march.steps == 16
 
 
-def test_newton_needs_few_corrections(monkeypatch):
-    asked = []
-    right = diffusion_reaction.Stencil.from_transmissibilities
-
-    def counted(faces, *, shift=None):
-        asked.append(shift is not None)
-        return right(faces, shift=shift)
-
-    monkeypatch.setattr(diffusion_reaction.Stencil, "from_transmissibilities", counted)
+def test_newton_needs_few_corrections_and_fewer_matrices(monkeypatch):
+    solved, taken = [], []
+    solve, take = DefiniteSteps.solve, DefiniteSteps.take
+    monkeypatch.setattr(DefiniteSteps, "solve", lambda self, b: (solved.append(1), solve(self, b))[1])
+    monkeypatch.setattr(DefiniteSteps, "take", lambda self, operators: (taken.append(1), take(self, operators))[1])
     SMALL.march(inputs_of(SMALL), 5e-9)
-    assert sum(asked) <= 3 * SMALL.frames
+    assert len(solved) <= 3 * SMALL.frames and SMALL.frames <= len(taken) < len(solved)
+
+
+def test_samples_together_are_those_alone():
+    several = [inputs_of(SMALL, seed) for seed in range(5)]
+    for march, inputs in zip(SMALL.march_together(several, 1e-10), several, strict=True):
+        alone = SMALL.march(inputs, 1e-10).solution["u"]
+        np.testing.assert_allclose(march.solution["u"], alone, rtol=0.0, atol=1e-9)
+
+
+def test_a_sample_that_is_solved_takes_no_part_in_corrections_for_others():
+    """A uniform density is solved at once, one that is not needs corrections: the first is not changed by them."""
+    still = {"D": np.asarray(0.01), "rate": np.asarray(1e-12), "u0": np.full((12, 12), 0.5)}
+    first, _ = SMALL.march_together([still, inputs_of(SMALL)], 1e-10)
+    np.testing.assert_array_equal(first.solution["u"], SMALL.march(still, 1e-10).solution["u"])
 
 
 # Faults --------------------------------------------------------------------------------------------------------------
@@ -82,15 +93,22 @@ def test_steps_that_are_not_solved_are_not_certified(tmp_path, monkeypatch):
 
 def test_growth_of_the_wrong_sign_in_the_newton_steps_does_not_pass(tmp_path, monkeypatch):
     """The judge has the right equations, whatever the march solved."""
-    right = diffusion_reaction._Equations.solve
+    right = diffusion_reaction._Equations.residual
 
-    def wrong(self, *states, **options):
+    def wrong(self, *states):
         self.growth = -self.growth
-        found = right(self, *states, **options)
+        found = right(self, *states)
         self.growth = -self.growth
         return found
 
-    monkeypatch.setattr(diffusion_reaction._Equations, "solve", wrong)
+    def march(self, several, aim):
+        with monkeypatch.context() as patch:
+            patch.setattr(diffusion_reaction._Equations, "residual", wrong)
+            made = true_march(self, several, aim)
+        return [m._replace(evidence=m.judge(m.solution)) for m in made]
+
+    true_march = DiffusionReaction2D.march_together
+    monkeypatch.setattr(DiffusionReaction2D, "march_together", march)
     with pytest.raises((DiscretisationError, CertificationError)):
         generate(SMALL, 2, out=tmp_path / "wrong.h5", two_grid=0)
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import scipy.special
 
-from resolvent.datasets import generate, verify
+from resolvent.datasets import DiscretisationError, generate, verify
 from resolvent.datasets.families import Helmholtz2D, get
 from resolvent.datasets.family import System
 from resolvent.datasets.manufactured import accurate_solution, observed_order
+from resolvent.datasets.two_grid import refined
 from resolvent.operators import Props, Stencil, check_operator
 
 KINDS = ("layer", "impedance")
@@ -39,7 +40,7 @@ def test_waves_leave(kind, allowed):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_structure_and_claims(kind, rng):
-    family = Helmholtz2D(resolution=12, wavenumber=8.0, absorption=kind)
+    family = Helmholtz2D(resolution=20, wavenumber=11.0, absorption=kind, layer=0.2)
     inputs = family.draw(rng)
     system = family.assemble(inputs)
     assert all(check.passed for check in family.checks(inputs, system)), family.checks(inputs, system)
@@ -72,7 +73,7 @@ def test_impedance_walls_are_the_formula():
 
 
 def test_sets_are_complex_and_certified(tmp_path):
-    family = get("helmholtz", resolution=16, wavenumber=10.0)
+    family = get("helmholtz", resolution=16, wavenumber=10.0, layer=0.25)
     ds = generate(family, 4, out=tmp_path / "set.h5", chunk=2)
     assert ds[0]["u"].dtype.kind == "c" and abs(ds[0]["u"].imag).max() > 0
     assert ds.certificates["certified"].all() and ds.certificates["rho_float64"].max() < 1e-11
@@ -87,7 +88,59 @@ def test_draws_are_nested():
     np.testing.assert_array_equal(coarse["source"], fine["source"])
     means = fine["m"].reshape(32, 2, 32, 2).mean(axis=(1, 3))
     assert abs(means / coarse["m"] - 1.0).max() < 0.05
-    assert Helmholtz2D(resolution=64).points_per_wavelength == pytest.approx(10.05, abs=0.01)
+
+
+def test_points_a_wavelength_are_the_same_on_every_grid_unless_the_wavenumber_is():
+    for n in (64, 128, 1024):
+        assert Helmholtz2D(resolution=n).k / n == pytest.approx(2.0 * np.pi / 10.0)
+        assert Helmholtz2D(resolution=n, points_per_wavelength=15.0).k / n == pytest.approx(2.0 * np.pi / 15.0)
+        assert Helmholtz2D(resolution=n, wavenumber=40.0).k == 40.0
+    family = Helmholtz2D(resolution=40)
+    assert refined(family).k == family.k and refined(family).resolution == 80  # the error of the same waves
+    assert refined(refined(family)).k == family.k
+
+
+def test_reflections_fall_with_the_strength_of_the_layer():
+    """Compared with the middle of a square twice as wide, of the same spacing, whose layer is four times as thick."""
+    n, source = 96, np.array([0.45, 0.52])
+    wide = Helmholtz2D(resolution=2 * n, layer=0.25, reflection=1e-8, wavenumber=2.0 * Helmholtz2D(resolution=n).k)
+    free = field(wide, 0.25 + 0.5 * source)[n // 2 : -n // 2, n // 2 : -n // 2]
+    inside = (slice(n // 8, -n // 8),) * 2
+    errors = []
+    for reflection in (0.3, 0.03, 3e-3):
+        u = field(Helmholtz2D(resolution=n, reflection=reflection), source)
+        errors.append(np.linalg.norm((u - free)[inside]) / np.linalg.norm(free[inside]))
+    assert errors[0] > 5.0 * errors[1] > 25.0 * errors[2] and errors[2] < 3e-3, errors
+
+
+def field(family, source):
+    m = np.ones((family.resolution,) * 2)
+    return family.expand(accurate_solution(family.assemble({"m": m, "source": source})), {})["u"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_eigenvalues_have_both_signs_and_lie_below_the_real_axis(kind, rng):
+    family = Helmholtz2D(resolution=16, wavenumber=10.0, absorption=kind, layer=0.25)
+    stretch = family.stretching(family.axes()["x"])  # rows are weighted by s(x)s(y) to be symmetric
+    A = family.assemble(family.draw(rng)).A.to_dense() / np.multiply.outer(stretch, stretch).reshape(-1, 1)
+    eigenvalues = np.linalg.eigvals(A)
+    assert eigenvalues.real.min() < -10.0 and eigenvalues.real.max() > 100.0
+    assert eigenvalues.imag.max() < 0.0
+
+
+def test_a_layer_of_too_few_cells_is_refused(tmp_path):
+    with pytest.raises(DiscretisationError, match=r"layer \(3 cells, at least 4"):
+        generate(Helmholtz2D(resolution=24), 1, out=tmp_path / "set.h5")
+
+
+def test_a_definite_operator_in_place_of_an_indefinite_one_is_seen(rng):
+    family = Helmholtz2D(resolution=32)
+    inputs = family.draw(rng)
+    A, b = family.assemble(inputs)
+    coefficients = A.coefficients.copy()
+    coefficients[0] += 2.0 * family.k**2 * inputs["m"]  # −Δ + k² in place of −Δ − k²
+    faulty = System(Stencil(coefficients, A.offsets, props=Props.SYMMETRIC, mirrored=True), b)
+    assert "spectrum signs" in {check.name for check in family.checks(inputs, faulty) if not check.passed}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +150,9 @@ def test_draws_are_nested():
         ({"wavenumber": 0.0}, "positive wavenumber"),
         ({"absorption": "sponge"}, "needs absorption="),
         ({"layer": 0.5}, "layer width"),
+        ({"wavenumber": 10.0, "points_per_wavelength": 10.0}, "not both"),
+        ({"points_per_wavelength": 3.0}, "more than 4 points a wavelength"),
+        ({"reflection": 1.0}, "reflection between 0 and 1"),
         ({"coefficient": "zzz"}, "known are skr"),
     ],
 )

@@ -18,6 +18,7 @@ from .darcy import Darcy2D, Darcy3D
 from .diffusion_reaction import DiffusionReaction2D
 from .elasticity import Elasticity2D
 from .heat import Heat2D
+from .heat_step import HeatStep2D
 from .helmholtz import Helmholtz2D
 from .navier_stokes import NavierStokes2D
 from .poisson_chebyshev import PoissonChebyshev
@@ -34,6 +35,7 @@ __all__ = [
     "DiffusionReaction2D",
     "Elasticity2D",
     "Heat2D",
+    "HeatStep2D",
     "Helmholtz2D",
     "NavierStokes2D",
     "PoissonChebyshev",
@@ -51,7 +53,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     Darcy3D,
     ConvectionDiffusion2D,
     Helmholtz2D,
-    Heat2D,
+    HeatStep2D,
     PoissonChebyshev,
     Thermal,
     Elasticity2D,
@@ -60,6 +62,7 @@ _FAMILIES: Final[tuple[type[Family], ...]] = (
     Burgers1D,
     NavierStokes2D,
     Wave2D,
+    Heat2D,
     DiffusionReaction2D,
 )
 

@@ -6,20 +6,19 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import numpy as np
 import scipy.special
 
+from ...operators import SPD, Props
 from ...operators.stencil import Stencil
-from ..diffusion import cell_transmissibilities, check_field
+from ..diffusion import check_field, insulated_diffusion
 from ..discrete_problem import Fields
 from ..family import FieldSpec, Inputs
+from ..implicit_steps import DefiniteSteps, extrapolated, history
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
 from ..transient import Judge, March, TransientFamily, check_times, frame_times
-
-if TYPE_CHECKING:
-    from ...solvers.prepared import Prepared
 
 _CORRECTIONS: Final = 12
 """Newton corrections a step, at most; two or three are usual."""
@@ -48,10 +47,10 @@ class DiffusionReaction2D(TransientFamily):
     Notes
     -----
     Finite volumes, and BDF2 with a first step of BDF1: α u + dt (D L u − λu(1 − u)) = r with L = −Δ, α = 3/2 and
-    r = 2u_n − u_{n−1}/2 (first α = 1, r = u_0). Newton from the extrapolation 2u_n − u_{n−1}; its systems are symmetric
-    positive definite and solved by conjugate gradients with the transform of their mean as preconditioner, a handful of
-    iterations. No splitting: it would freeze the matrix, and its error stays. Second order in time and space. The
-    evidence is the largest ‖residual‖₂/‖r‖₂ of these equations over all steps, computed from the stored frames.
+    r = 2u_n − u_{n−1}/2 (first α = 1, r = u_0). Newton's method from the extrapolation of the last three states, its
+    matrix kept for the second correction; it is symmetric positive definite, and the systems of several samples are
+    solved together by conjugate gradients with multigrid. No splitting: it would freeze the matrix from step to
+    step, and its error stays. Second order in time and space. The evidence is the largest ‖residual‖₂/‖r‖₂ of these equations over all steps, computed from the stored frames.
 
     References
     ----------
@@ -74,7 +73,8 @@ class DiffusionReaction2D(TransientFamily):
     equation: ClassVar[str] = "u_t = DΔu + λu(1 − u)"
     domain: ClassVar[str] = "(0, 1)²"
     boundary: ClassVar[str] = "∂u/∂n = 0"
-    values_per_unknown: ClassVar[int] = 15
+    values_per_unknown: ClassVar[int] = 30
+    stores_steps: ClassVar[bool] = True
     evidence: ClassVar[Mapping[str, str]] = {
         "step_residual": "largest relative residual of the nonlinear equations of a step, over all steps"
     }
@@ -146,6 +146,16 @@ class DiffusionReaction2D(TransientFamily):
             raise ValueError(f"rate · dt must be below 1, got {float(inputs['rate']) * self.dt:g}: take more frames")
         return self.frames
 
+    def members(self, chunk: int) -> int:
+        """Return how many trajectories are marched together: what keeps their fields in the cache."""
+        from ...solvers.costs import ensemble_width
+
+        return ensemble_width(self.resolution**2, 2, chunk)
+
+    def integrator(self) -> str:
+        """Return how steps are made."""
+        return "BDF2 and Newton's method, drifting positive definite systems for multigrid-preconditioned CG"
+
     def march(self, inputs: Inputs, aim: float) -> March:
         """March with Newton's method until the residual of every step is below the aim.
 
@@ -155,27 +165,48 @@ class DiffusionReaction2D(TransientFamily):
             ``D``, ``rate`` and ``u0``; optionally a steady source ``f``, a field on the grid.
         aim : float
         """
-        equations = _Equations(self, inputs)
-        u_old = np.array(inputs["u0"], dtype=np.float64)
-        u_older, frames = u_old, np.empty((self.frames, *u_old.shape))
-        for step in range(self.frames):
-            frames[step] = equations.solve(u_old, u_older, first=step == 0, aim=aim)
-            u_older, u_old = u_old, frames[step]
-        judge = self.judge(inputs, self.frames)
-        solution = {"u": frames}
-        return March(solution, self.frames, judge, judge(solution))
+        return self.march_together([inputs], aim)[0]
+
+    def march_together(self, several: Sequence[Inputs], aim: float) -> list[March]:
+        """March several samples, the Newton corrections of all of them together.
+
+        A sample whose step is solved takes no part in further corrections, so that it is the one that it is alone.
+        """
+        equations = [_Equations(self, inputs) for inputs in several]
+        systems = DefiniteSteps(_CORRECTION_RTOL)
+        states = [np.stack([np.asarray(inputs["u0"], dtype=np.float64) for inputs in several])]
+        for _ in range(self.frames):
+            alpha, r = history(states)
+            with np.errstate(over="ignore", invalid="ignore"):
+                u = extrapolated(states, 3)
+            for correction in range(_CORRECTIONS):
+                residual = np.stack([e.residual(v, alpha, s) for e, v, s in zip(equations, u, r, strict=True)])
+                with np.errstate(over="ignore", invalid="ignore"):
+                    left = np.linalg.norm(residual, axis=(1, 2)) > aim * np.linalg.norm(r, axis=(1, 2))
+                if not left.any():
+                    break
+                if correction != 1:  # the extrapolated state is nearly the new one: its matrix does for two corrections
+                    systems.take([e.derivative(v, alpha) for e, v in zip(equations, u, strict=True)])
+                u = u - systems.solve(np.where(left[:, None, None], residual, 0.0))
+            states.append(u)
+        marches = []
+        for number, inputs in enumerate(several):
+            solution = {"u": np.stack([state[number] for state in states[1:]])}
+            judge = self.judge(inputs, self.frames)
+            marches.append(March(solution, self.frames, judge, judge(solution)))
+        return marches
 
     def judge(self, inputs: Inputs, steps: int) -> Judge:
         """Return what computes the residuals of all steps anew."""
         equations, u0 = _Equations(self, inputs), np.asarray(inputs["u0"], dtype=np.float64)
 
         def judge(solution: Fields) -> dict[str, float]:
-            states, worst = [u0, u0, *np.asarray(solution["u"], dtype=np.float64)], 0.0
+            states, worst = [u0, *np.asarray(solution["u"], dtype=np.float64)], 0.0
             for step in range(self.frames):
-                alpha, r = _history(states[step + 1], states[step], first=step == 0)
+                alpha, r = history(states[max(step - 1, 0) : step + 1])
                 with np.errstate(over="ignore", invalid="ignore"):
-                    left = np.linalg.norm(equations.residual(states[step + 2], alpha, r))
-                worst = float(np.maximum(worst, left / (np.linalg.norm(r) or 1.0)))
+                    left = np.linalg.norm(equations.residual(states[step + 1], alpha, r))
+                    worst = float(np.maximum(worst, left / (np.linalg.norm(r) or 1.0)))
             return {"step_residual": worst}
 
         return judge
@@ -194,40 +225,21 @@ class _Equations:
     def __init__(self, family: DiffusionReaction2D, inputs: Inputs) -> None:
         n, dt = family.resolution, family.dt
         self.growth = float(inputs["rate"]) * dt
-        coefficient = np.full((n, n), float(inputs["D"]) * dt)
-        self.faces = cell_transmissibilities(coefficient, 1.0 / n, 2, "insulated")
-        self.diffusion = Stencil.from_transmissibilities(self.faces)
+        # Constant coefficients but for the diagonal, to which α and the growth are added.
+        self.diffusion = insulated_diffusion(np.ones((n, n)), 1.0 / n, float(inputs["D"]) * dt, 0.0)
         self.source = dt * np.asarray(inputs.get("f", 0.0), dtype=np.float64)
-        self.prepared: Prepared | None = None
 
     def residual(self, u: FloatArray, alpha: float, r: FloatArray) -> FloatArray:
         """Return α u + dt (D L u − λu(1 − u) − f) − r."""
         spread = self.diffusion.matvec(u.ravel()).reshape(u.shape)
-        return np.asarray(alpha * u + spread - self.growth * u * (1.0 - u) - self.source - r)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(alpha * u + spread - self.growth * u * (1.0 - u) - self.source - r)
 
-    def solve(self, u_old: FloatArray, u_older: FloatArray, *, first: bool, aim: float) -> FloatArray:
-        """Return the next state."""
-        from ...solvers import CG, FastPoisson
-
-        alpha, r = _history(u_old, u_older, first=first)
-        u, size = 2.0 * u_old - u_older, float(np.linalg.norm(r)) or 1.0
-        for _ in range(_CORRECTIONS):
-            residual = self.residual(u, alpha, r)
-            if float(np.linalg.norm(residual)) <= aim * size:
-                break
-            shift = alpha - self.growth * (1.0 - 2.0 * u)
-            J = Stencil.from_transmissibilities(self.faces, shift=shift)
-            if self.prepared is None:
-                self.prepared = CG(rtol=_CORRECTION_RTOL).prepare(J, FastPoisson())
-            else:
-                self.prepared.update(J)
-            u = u - self.prepared.solve(residual.ravel()).x.reshape(u.shape)
-        return u
-
-
-def _history(u_old: FloatArray, u_older: FloatArray, *, first: bool) -> tuple[float, FloatArray]:
-    """Return α and r of a step."""
-    return (1.0, u_old) if first else (1.5, 2.0 * u_old - 0.5 * u_older)
+    def derivative(self, u: FloatArray, alpha: float) -> Stencil:
+        """Return α + dt (D L − λ(1 − 2u)), definite for densities above zero and λ dt below 1."""
+        coefficients = self.diffusion.coefficients.copy()
+        coefficients[0] += alpha - self.growth * (1.0 - 2.0 * u)
+        return Stencil(coefficients, props=SPD | Props.M_MATRIX, mirrored=True)
 
 
 @functools.cache
