@@ -100,17 +100,17 @@ class LabelErrors:
     @property
     def median(self) -> float:
         """Median error."""
-        return float(np.median(self.errors))
+        return _over_known(np.median, self.errors)
 
     @property
     def most(self) -> float:
         """Error below which nine labels of ten are."""
-        return float(np.quantile(self.errors, 0.9))
+        return _over_known(lambda errors: np.quantile(errors, 0.9), self.errors)
 
     @property
     def worst(self) -> float:
         """Largest error."""
-        return float(np.max(self.errors))
+        return _over_known(np.max, self.errors)
 
     def flagged(self, tolerance: float = TOLERANCE) -> np.ndarray:
         """Return the samples whose error is above a tolerance, or unknown."""
@@ -118,6 +118,12 @@ class LabelErrors:
 
     def __str__(self) -> str:
         return f"median {self.median:.2e}, 90 % below {self.most:.2e}, worst {self.worst:.2e}"
+
+
+def _over_known(what: Callable[[np.ndarray], float], errors: np.ndarray) -> float:
+    """Return a number of the errors that are known; NaN if there are none."""
+    known = errors[~np.isnan(errors)]
+    return float(what(known)) if known.size else float("nan")
 
 
 def label_errors(
@@ -163,14 +169,14 @@ def label_errors(
     tried = {}
     for mean, edge in itertools.product(("arithmetic", "harmonic"), edges):
         way = Discretisation(mean, edge)
-        tried[way] = float(np.median(_errors(data, pilot, way, spacing, beta)))
+        tried[way] = _over_known(np.median, _errors(data, pilot, way, spacing, beta))
     best = min(tried, key=lambda way: np.inf if np.isnan(tried[way]) else tried[way])
     errors = np.empty(n)
     for first in range(0, n, _TOGETHER):
         rows = np.arange(first, min(first + _TOGETHER, n))
         errors[rows] = _errors(data, rows, best, spacing, beta)
         if on_sample is not None:
-            on_sample(int(rows[-1]) + 1, float(np.nanmax(errors[: rows[-1] + 1], initial=0.0)))
+            on_sample(int(rows[-1]) + 1, max(_over_known(np.max, errors[: rows[-1] + 1]), 0.0))
     return LabelErrors(errors, best, tried)
 
 

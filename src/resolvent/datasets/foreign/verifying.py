@@ -173,7 +173,7 @@ def _labels(opened: ForeignSet, report: VerificationReport, meter: Meter, tolera
     report.label_errors = found.errors
     flagged = found.flagged(tolerance)
     report.checks["steady state"] = f"−∇·(a∇u) = β with β = {plain(opened.attributes['beta']):g}, distance {found}"
-    report.checks["discretisation"] = f"{found.discretisation}: it fits best, with {_others(found.tried)}"
+    report.checks["discretisation"] = f"{found.discretisation} (fits best: {_others(found.tried)})"
     report.checks["labels"] = f"{len(flagged)} of {len(opened)} farther than {tolerance:.0e}"
     for row in flagged:
         error = found.errors[row]
@@ -185,7 +185,7 @@ def _labels(opened: ForeignSet, report: VerificationReport, meter: Meter, tolera
 
 def _others(tried: Mapping[Discretisation, float]) -> str:
     ways = sorted(tried.items(), key=lambda pair: pair[1])
-    return "; ".join(f"{way.mean} {way.edge} {error:.1e}" for way, error in ways)
+    return ", ".join(f"{way.mean} {way.edge} {error:.1e}" for way, error in ways)
 
 
 def _percent(error: float) -> str:
