@@ -69,16 +69,17 @@ def export(
         done = datasets.export(
             data, format_, out, name=name, steady=steady, loader=loader, overwrite=overwrite, progress=show
         )
-    files = [str(path) for path in done.files]
     write(f"{data}: {counted(done.samples, 'sample')} exported as {done.format}")
-    rows = {"files": "\n".join(files), "precision": f"float32, rounding at most {max(done.rounding.values()):.1e}"}
+    rows = {"precision": f"float32, rounding at most {max(done.rounding.values()):.1e} of a sample"}
     if done.uncertified:
         rows["left out"] = f"{counted(done.uncertified, 'sample')} that are not certified"
     if done.left_out:
-        rows["fields left out"] = ", ".join(done.left_out)
-    if done.notes:
-        rows["notes"] = "\n".join(done.notes)
+        rows["no place for"] = ", ".join(done.left_out)
     write_pairs(rows)
+    for note in done.notes:
+        write_pairs({"note": note})
+    for path in done.files:
+        write_pairs({"file": path})
 
 
 def _check_format(data: Path, name: str) -> None:

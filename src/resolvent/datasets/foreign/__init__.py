@@ -19,13 +19,14 @@ from .exporting import Exported, export
 from .foreign_set import ForeignSet
 from .opening import open_foreign
 from .recognition import DATASET_FORMATS, MODEL_FORMATS, foreign_format, is_model
-from .steady_state import LabelErrors, label_errors
+from .steady_state import Discretisation, LabelErrors, label_errors, steady_states
 from .verifying import verify_foreign
 
 __all__ = [
     "DATASET_FORMATS",
     "MODEL_FORMATS",
     "Exported",
+    "Discretisation",
     "ForeignSet",
     "LabelErrors",
     "export",
@@ -33,5 +34,6 @@ __all__ = [
     "is_model",
     "label_errors",
     "open_foreign",
+    "steady_states",
     "verify_foreign",
 ]

@@ -134,9 +134,11 @@ def notes_of(plan: Plan, files: Mapping[str, str]) -> list[str]:
     source, notes = plan.source, []
     if not plan.squeezed:
         notes.append("several channels: read with PTDataset(..., channels_squeezed=False)")
-    varying = [n.name for n in source.numbers if n not in plan.numbers and np.ptp(source.values(n, source.rows)) > 0]
+    varying = dict.fromkeys(
+        n.field for n in source.numbers if n not in plan.numbers and np.ptp(source.values(n, source.rows)) > 0
+    )
     if varying:
-        notes.append(f"{', '.join(varying)} differ between samples and are not in x, but in the entry 'parameters'")
+        notes.append(f"not in x, but in the entry 'parameters': {', '.join(varying)}, which differ between samples")
     if "valid" in files:
         notes.append(f"{files['valid']} holds the validation split, for which the loader has no name")
     notes += [f"no samples for {split}, which the loader demands" for split in ("train", "test") if split not in files]

@@ -173,7 +173,7 @@ def _labels(opened: ForeignSet, report: VerificationReport, meter: Meter, tolera
     report.label_errors = found.errors
     flagged = found.flagged(tolerance)
     report.checks["steady state"] = f"−∇·(a∇u) = β with β = {plain(opened.attributes['beta']):g}, distance {found}"
-    report.checks["discretisation"] = f"{found.discretisation} (fits best: {_others(found.tried)})"
+    report.checks["discretisation"] = f"{found.discretisation} (fits best; smallest distances {_others(found.tried)})"
     report.checks["labels"] = f"{len(flagged)} of {len(opened)} farther than {tolerance:.0e}"
     for row in flagged:
         error = found.errors[row]
