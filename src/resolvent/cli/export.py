@@ -96,7 +96,7 @@ def _check_format(data: Path, name: str) -> None:
             )
         raise InputError(
             f"--format {name} is for models, and {data} is not one",
-            f"export a dataset as one of {', '.join(FORMATS)}: resolvent export {data} --format {FORMATS[0]} --out FILE",
+            f"datasets go out as {', '.join(FORMATS)}: resolvent export {data} --format {FORMATS[0]} --out FILE",
         )
     near = nearest(name, (*FORMATS, *MODEL_FORMATS))
     raise InputError(

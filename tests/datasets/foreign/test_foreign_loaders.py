@@ -1,7 +1,7 @@
 """The loaders of The Well and of neuraloperator read what is exported, and get the numbers that were written.
 
-They run in processes of their own, with `.venv/foreign` on the path. PDEBench's loaders have no release that installs, and
-a licence of their own: its files are checked in test_round_trips and by test_verify_foreign.
+They run in processes of their own, with `.venv/foreign` on the path. PDEBench's loaders have no release that installs,
+and a licence of their own: its files are checked in test_round_trips and by test_verify_foreign.
 """
 
 import json
@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from resolvent.datasets import export
+from resolvent.datasets import export, verify
 
 from .conftest import SETS
 
@@ -169,3 +169,12 @@ def test_neuraloperator_loads_every_family(ours, run_foreign, tmp_path):
 def test_they_are_on_nobodys_path_but_these(module, run_python):
     done = run_python("-c", f"import importlib.util as u; print(u.find_spec({module!r}) is None)")
     assert done.stdout.strip() == "True", done.stderr
+
+
+def test_the_file_that_the_well_shows_as_an_example_departs_from_its_specification(run_foreign, tmp_path):
+    code = "import sys; from the_well.utils.dummy_data import write_dummy_data; write_dummy_data(sys.argv[1])"
+    run_foreign(code, tmp_path / "dummy.h5")
+    report = verify(tmp_path / "dummy.h5")
+    found = {problem.field for problem in report.problems}
+    assert {"dimensions/time", "dimensions/x", "boundary_conditions/x_periodic"} <= found
+    assert report.checks["numbers"] == "finite, no constant solution" and report.samples == 2

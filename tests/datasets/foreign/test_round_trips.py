@@ -33,7 +33,7 @@ def states(ours, row, state, solution):
     return np.concatenate([first[None], sample[solution]])
 
 
-# PDEBench --------------------------------------------------------------------------------------------------------------
+# PDEBench -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["darcy2d", "darcy_vertex"])
@@ -105,7 +105,7 @@ def test_pdebench_groups(ours, tmp_path, name, state, solution, loader):
         assert (split[:tests] if loader == "single" else split[-tests - split.count(1) :][-tests:]) == [2] * tests
 
 
-# The Well --------------------------------------------------------------------------------------------------------------
+# The Well -----------------------------------------------------------------------------------------------------------
 
 
 def in_the_well(ours, theirs, folder):
@@ -221,7 +221,7 @@ def test_the_well_boundaries(ours, tmp_path, name, kind):
         assert len(file["boundary_conditions"]) == file.attrs["n_spatial_dims"]
 
 
-# neuraloperator --------------------------------------------------------------------------------------------------------
+# neuraloperator -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", list(SETS))
@@ -263,7 +263,7 @@ def test_neuraloperator_shapes(ours, tmp_path, name, x, y):
         assert theirs.fields["x"].shape == x and theirs.fields["y"].shape == y
 
 
-# Everything ------------------------------------------------------------------------------------------------------------
+# Everything ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["pdebench", "the_well", "neuraloperator"])

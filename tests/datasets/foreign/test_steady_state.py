@@ -58,8 +58,7 @@ def test_labels_taken_early_are_flagged_and_a_weaker_source_makes_them_worse(mar
     assert len(weak.flagged()) > SAMPLES // 2 and len(strong.flagged()) > SAMPLES // 2
 
 
-def test_the_errors_are_those_of_a_sparse_factorisation(begun, marched):
-    a, _ = begun
+def test_the_errors_are_those_of_a_dense_factorisation(marched):
     found = label_errors(marched[1.0, 1.75])
     with datasets.open_foreign(marched[1.0, 1.75]) as opened:
         for i in (0, SAMPLES - 1):

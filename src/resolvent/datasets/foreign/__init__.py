@@ -25,8 +25,8 @@ from .verifying import verify_foreign
 __all__ = [
     "DATASET_FORMATS",
     "MODEL_FORMATS",
-    "Exported",
     "Discretisation",
+    "Exported",
     "ForeignSet",
     "LabelErrors",
     "export",

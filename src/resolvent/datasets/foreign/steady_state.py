@@ -57,7 +57,7 @@ class Discretisation:
     def __post_init__(self) -> None:
         if self.mean not in ("arithmetic", "harmonic") or self.edge not in ("wall", "ghost", "nodes"):
             raise ValueError(
-                f"a discretisation has mean 'arithmetic' or 'harmonic' and edge 'wall', 'ghost' or 'nodes', got {self!r}"
+                f"expected the mean 'arithmetic' or 'harmonic' and the edge 'wall', 'ghost' or 'nodes', got {self!r}"
             )
 
     def __str__(self) -> str:

@@ -86,7 +86,8 @@ def _structure(path: Path, report: VerificationReport) -> None:
     for field, what in _structural(path):
         report.add(None, field, what)
     found = report.count - before
-    report.checks["structure"] = "as specified" if not found else f"{found} departures from the specification"
+    departures = "1 departure" if found == 1 else f"{found} departures"
+    report.checks["structure"] = "as specified" if not found else f"{departures} from the specification"
 
 
 def _structural(path: Path) -> Iterator[Finding]:
@@ -125,10 +126,9 @@ def _samples(opened: ForeignSet, report: VerificationReport, meter: Meter) -> No
         for name, spec in opened.fields.items():
             values = opened.column(name, row)
             if values.dtype.kind in "fc" and not np.isfinite(values).all():
-                bad = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-                report.add(
-                    row, name, f"holds {int(np.sum(~np.isfinite(values)))} numbers that are not finite, {bad} first"
-                )
+                bad = np.argwhere(~np.isfinite(values))
+                many = "1 number that is" if len(bad) == 1 else f"{len(bad)} numbers that are"
+                report.add(row, name, f"holds {many} not finite, first at {bad[0].tolist()}")
             elif spec.role == "solution":
                 for frame in _constant_frames(values, frames)[:1]:
                     report.add(row, name, f"is one constant{f' in frame {frame}' if frames > 1 else ''}")
@@ -179,7 +179,7 @@ def _labels(opened: ForeignSet, report: VerificationReport, meter: Meter, tolera
         error = found.errors[row]
         if np.isfinite(error):
             report.add(int(row), "tensor", f"is {_percent(error)} from the steady state")
-        else:
+        elif np.isfinite(opened.column("tensor", int(row))).all():  # a label that is not was reported already
             report.add(int(row), "nu", "has no steady state: it is not positive and finite everywhere")
 
 
