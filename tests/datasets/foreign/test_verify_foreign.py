@@ -183,16 +183,9 @@ def test_tolerances_that_are_none(ours, tmp_path, options):
         verify(tmp_path / "d.hdf5", **options)
 
 
-def test_a_truncated_file_is_reported_or_refused(ours, tmp_path):
+def test_a_truncated_file_is_reported(ours, tmp_path):
     export(ours("darcy2d"), "pdebench", tmp_path / "d.hdf5")
     whole = (tmp_path / "d.hdf5").read_bytes()
     (tmp_path / "d.hdf5").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(FormatError, match="truncated|cut short|damaged|not an HDF5 file|not a dataset"):
-        open_whole(tmp_path / "d.hdf5")
-
-
-def open_whole(path):
-    """Verify a file; a report with a finding counts as a refusal."""
-    report = verify(path)
-    if not report.passed:
-        raise FormatError(str(report))
+    report = verify(tmp_path / "d.hdf5")
+    assert not report.passed and "is cut short" in report.problems[0].what
