@@ -20,6 +20,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 INSTALLED_FROM := pyproject.toml constraints.txt scripts/venv.sh
 DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test
+FOREIGN_STAMP := $(VENV)/.installed-foreign
 
 .PHONY: help demo test acceptance bench lint clean petsc
 
@@ -29,10 +30,10 @@ help: ## print this help
 demo: $(DEMO_STAMP) ## generate, verify and plot a certified Darcy dataset in demo/ (installs without PETSc)
 	@scripts/demo.sh
 
-test: $(TEST_STAMP) petsc ## install everything, PETSc included; run ruff, mypy and pytest
+test: $(TEST_STAMP) $(FOREIGN_STAMP) petsc ## install everything, PETSc included; run ruff, mypy and pytest
 	@scripts/test.sh
 
-acceptance: $(TEST_STAMP) petsc ## run the long checks that reproduce published figures
+acceptance: $(TEST_STAMP) $(FOREIGN_STAMP) petsc ## run the long checks that reproduce published figures
 	@scripts/acceptance.sh
 
 bench: $(DEMO_STAMP) ## run the benchmarks in their quick form
@@ -56,3 +57,7 @@ $(DEMO_STAMP): $(INSTALLED_FROM)
 $(TEST_STAMP): $(INSTALLED_FROM)
 	@scripts/venv.sh learn,cluster,notebooks,dev
 	@touch $@ $(DEMO_STAMP)
+
+$(FOREIGN_STAMP): scripts/foreign.txt scripts/foreign.sh | $(TEST_STAMP)
+	@scripts/foreign.sh
+	@touch $@

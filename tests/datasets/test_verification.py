@@ -196,3 +196,35 @@ def test_a_set_of_other_versions_may_differ_by_rounding(make, monkeypatch):
     Rounded.factor = 1 + 1e-6
     assert not verify(path, family=Rounded()).passed
     assert not verify(make(6, "here.h5", solver=TinyChain()).path, family=Rounded()).passed
+
+
+def test_inputs_in_two_splits_are_found(make):
+    class Repeating(TinyDiffusion):
+        """Draws one problem again and again, but for a few samples."""
+
+        def draw(self, rng):
+            return super().draw(np.random.default_rng(int(rng.integers(3))))
+
+    family = Repeating()
+    with make(30, family=family) as dataset:
+        split = dataset.column("split")
+        digests = [d.tobytes() for d in dataset.column("digests/inputs/a")]
+        first = {}
+        shared = [i for i, d in enumerate(digests) if split[i] != split[first.setdefault(d, i)]]
+        report = verify(dataset.path, family=family)
+    assert shared and {p.index for p in report.problems if p.field == "inputs"} == set(shared)
+    assert report.checks["splits"] == "share inputs"
+
+
+def test_independent_draws_share_no_inputs(make, tiny):
+    with make(30) as dataset:
+        assert verify(dataset.path, family=tiny).checks["splits"] == "no inputs in two of them"
+
+
+@pytest.mark.parametrize("target, warned", [(None, False), (1e-4, False), (1e-6, False), (1e-7, True)])
+def test_labels_too_loose_for_the_model_to_be_trained_are_warned_of(make, tiny, target, warned):
+    with make(4, rtol=1e-8) as dataset:
+        report = verify(dataset.path, family=tiny, target_error=target)
+    assert report.passed and bool(report.warnings) == warned
+    assert report.checks["accuracy"] == "tolerance 1.0e-08, fit for models down to a relative error of 1e-06"
+    assert not warned or ("generate with rtol 1e-09 or less" in report.warnings[0] and "warning: " in str(report))

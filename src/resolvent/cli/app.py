@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import calibrate, describe, families, generate, plot, reproduce, solve, verify, version
+from . import calibrate, describe, export, families, generate, plot, reproduce, solve, verify, version
 from .errors import INPUT, DebugOption, expected_errors, report, report_usage
 
 # Typer brings its own copy of click from some version on, so the class is taken from what Typer exports.
@@ -102,4 +102,5 @@ _add(verify.verify, _DATASETS)
 _add(describe.describe, _DATASETS)
 _add(reproduce.reproduce, _DATASETS)
 _add(plot.plot, _DATASETS, plot.EXAMPLE)
+_add(export.export, _DATASETS, export.EXAMPLE)
 _add(version.version, _ABOUT)

@@ -198,6 +198,9 @@ def _diagnose_dataset_error(error: BaseException, library: ModuleType, command_l
         return Diagnosis(_text(error), f"resume, perhaps with fewer --workers: {command_line}", RESULT)
     if isinstance(error, library.DiscretisationError):
         return Diagnosis(_text(error), code=RESULT)
+    if isinstance(error, library.StorageError) and error.errno == errno.EEXIST:
+        text, _, advice = _text(error).partition(": ")
+        return Diagnosis(text, advice.replace("overwrite=True", "--overwrite"))
     if isinstance(error, library.DatasetError):
         return Diagnosis(_text(error))
     return None

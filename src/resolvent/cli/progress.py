@@ -54,7 +54,7 @@ def _fraction(first: float, now: float) -> float:
 _WIDE = 110
 """Columns of a terminal from which there is room for the worst residual."""
 
-_PHASES = {"generate": "generating", "publish": "writing", "verify": "verifying"}
+_PHASES = {"generate": "generating", "publish": "writing", "verify": "verifying", "export": "exporting"}
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """PDE dataset families, random fields and the certified generation pipeline.
 
 `generate` makes a set, `open` reads it, `verify` checks it against its seed and its equations, `reproduce` makes one
-sample again, and `describe` says what a file holds. `resolvent.datasets.file_format` specifies the files.
+sample again, and `describe` says what a file holds. `resolvent.datasets.file_format` specifies the files. `export`
+writes a set for other people's loaders, `open_foreign` reads theirs, and `verify` checks those too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .errors import (
 )
 from .explanation import explain
 from .family import Family, FieldSpec, LinearFamily, System
+from .foreign import Exported, ForeignSet, LabelErrors, export, label_errors, open_foreign
 from .methods import Method, OneByOne
 from .ordering import order
 from .pipeline import generate
@@ -36,7 +38,8 @@ from .reader import open_dataset as open
 from .recycled import Recycled, SharedSpace
 from .reproduction import Reproduction, reproduce
 from .transient import March, TransientFamily
-from .verification import Problem, VerificationReport, verify
+from .verification import verify
+from .verification_report import Problem, VerificationReport
 
 __all__ = [
     "CertificationError",
@@ -46,10 +49,13 @@ __all__ = [
     "Description",
     "DiscreteProblem",
     "DiscretisationError",
+    "Exported",
     "Family",
     "FieldSpec",
+    "ForeignSet",
     "FormatError",
     "GenerationInterrupted",
+    "LabelErrors",
     "LinearFamily",
     "March",
     "Method",
@@ -69,9 +75,12 @@ __all__ = [
     "WorkerLostError",
     "describe",
     "explain",
+    "export",
     "families",
     "generate",
+    "label_errors",
     "open",
+    "open_foreign",
     "order",
     "reproduce",
     "verify",

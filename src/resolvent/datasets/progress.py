@@ -15,8 +15,8 @@ class Progress:
 
     Attributes
     ----------
-    phase : {"generate", "publish", "verify"}
-        Making samples, copying finished ones into the file, or checking a file.
+    phase : {"generate", "publish", "verify", "export"}
+        Making samples, copying finished ones into the file, checking a file, or writing it in a foreign format.
     done, total : int
         Samples.
     resumed : int

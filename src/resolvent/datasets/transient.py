@@ -69,6 +69,8 @@ class TransientFamily(Family):
 
     evidence: ClassVar[Mapping[str, str]]
     """Names and meanings of the certificate's further columns."""
+    at_rest: ClassVar[tuple[str, ...]] = ()
+    """Solution fields that are zero at the beginning; that of another field ``u`` is the input ``u0``."""
     values_per_unknown: ClassVar[int] = 100
     """Values that a step updates in the time that a sparse solver needs for one unknown, roughly."""
 

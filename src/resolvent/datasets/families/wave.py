@@ -66,6 +66,7 @@ class Wave2D(TransientFamily):
     grid: ClassVar[str] = "periodic"
     default_rtol: ClassVar[float] = 1e-10
     values_per_unknown: ClassVar[int] = 5000
+    at_rest: ClassVar[tuple[str, ...]] = ("v",)
     evidence: ClassVar[Mapping[str, str]] = {
         "energy_drift": "largest change of the discrete energy over all frames, relative to the initial energy"
     }

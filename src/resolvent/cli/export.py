@@ -1,0 +1,105 @@
+"""`resolvent export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import DebugOption, InputError
+
+EXAMPLE = "Example: resolvent export darcy.h5 --format pdebench --out 2D_DarcyFlow_beta1.0.hdf5"
+
+FORMATS = ("pdebench", "the_well", "neuraloperator")
+"""For the help, which is to appear without importing them; a test compares them with the library's."""
+MODEL_FORMATS = ("torch_export", "onnx")
+
+
+def export(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Dataset made by `resolvent generate`.", show_default=False)
+    ],
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Whose loaders are to read it.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="A folder; for pdebench also a file, .hdf5 (Darcy, 1-D) or .h5 (groups).",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the dataset in a folder.", show_default="the family's")
+    ] = None,
+    steady: Annotated[
+        str,
+        typer.Option(
+            metavar="fields|limit",
+            help="the_well, stationary problems: one frame, or zero and the solution as two frames, for its trainer.",
+        ),
+    ] = "fields",
+    loader: Annotated[
+        str,
+        typer.Option(
+            metavar="single|multi",
+            help="pdebench: which loader is to find our test samples where it takes its own, first or last.",
+        ),
+    ] = "single",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files of the same names; never a dataset of resolvent.")
+    ] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write a dataset in a format that other people's loaders read.
+
+    The files are in single precision, and complete or not there. Samples that are not certified are left out. Beside
+    them lies a JSON record with equation, law, licence, seed, tolerance and content digest of the set, and what
+    rounding changed. What a format cannot hold is refused, naming one that can.
+    """
+    from .. import datasets
+    from .console import counted, write, write_pairs
+    from .progress import samples_shown
+
+    _check_format(data, format_)
+    with samples_shown() as show:
+        done = datasets.export(
+            data, format_, out, name=name, steady=steady, loader=loader, overwrite=overwrite, progress=show
+        )
+    write(f"{data}: {counted(done.samples, 'sample')} exported as {done.format}")
+    rows = {"precision": f"float32, rounding at most {max(done.rounding.values()):.1e} of a sample"}
+    if done.uncertified:
+        rows["left out"] = f"{counted(done.uncertified, 'sample')} that are not certified"
+    if done.left_out:
+        rows["no place for"] = ", ".join(done.left_out)
+    write_pairs(rows)
+    for note in done.notes:
+        write_pairs({"note": note})
+    for path in done.files:
+        write_pairs({"file": path})
+
+
+def _check_format(data: Path, name: str) -> None:
+    """Raise InputError for a format that is not one, or is not for what is to be exported."""
+    if name in FORMATS:
+        return
+    from ..datasets.foreign import is_model
+    from .registry import nearest
+
+    if name in MODEL_FORMATS:
+        if is_model(data):
+            raise InputError(
+                f"{data} is a model, and models cannot be exported yet", f"for datasets there is {', '.join(FORMATS)}"
+            )
+        raise InputError(
+            f"--format {name} is for models, and {data} is not one",
+            f"datasets go out as {', '.join(FORMATS)}: resolvent export {data} --format {FORMATS[0]} --out FILE",
+        )
+    near = nearest(name, (*FORMATS, *MODEL_FORMATS))
+    raise InputError(
+        f"unknown format {name!r}: expected one of {', '.join(FORMATS)}",
+        f"did you mean {near}?" if near else "choose one of these",
+    )
