@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from . import families
 from .family import Family
 from .methods import Method
+from .placement import placed
 from .progress import ProgressCallback
 from .reader import Dataset
 from .replay import read_replay
@@ -38,7 +39,7 @@ def generate(
     solver: str | Solver | Method = "auto",
     chunk: int = 64,
     workers: int = 1,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     threads: int = 1,
     dtype: str = "float64",
     on_failure: str = "raise",
@@ -86,10 +87,12 @@ def generate(
         Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
         at most n/chunk workers.
     workers : int
-        Local processes; 1 works in the calling process. With `executor`, how many chunks it runs at once.
-    executor : concurrent.futures.Executor, optional
-        Where chunks run instead, such as Dask's ``Client.get_executor()`` or an ``MPIPoolExecutor``. Give each of its
-        workers one thread. It is not shut down.
+        Local processes; 1 works in the calling process. With an Executor, how many chunks it runs at once.
+    executor : str or concurrent.futures.Executor, optional
+        Where chunks run instead: ``"dask"`` (a Dask cluster of `workers` processes for this run), ``"dask://host:port"``
+        (the workers of a running scheduler), ``"mpi"`` (the ranks of ``mpiexec -n N python -m mpi4py.futures …``), or
+        an executor such as Dask's ``Client.get_executor()``, which is not shut down. Each worker has one thread's
+        work at a time, and must see `out` under the same path.
     threads : int
         BLAS, OpenMP and numba threads of each worker: part of the configuration, since last bits can depend on it.
     dtype : {"float64", "float32"}
@@ -169,8 +172,7 @@ def generate(
         },
         solver if replay is None else TUNED,
         None if two_grid is None else check_count("two_grid", two_grid, 0),
-        check_count("workers", workers, 1),
-        executor,
+        placed(executor, check_count("workers", workers, 1)),
         progress,
         None if replay is None else read_replay(replay),
     )

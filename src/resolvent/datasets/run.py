@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,11 @@ from .chunk_decision import ChunkDecision, entries_of, packed, solve_times, stor
 from .decision import Decision, decide
 from .discretisation import inspect_discretisation
 from .errors import ConfigurationMismatch, GenerationInterrupted
-from .executors import run_here, run_in_processes, run_on
 from .existing import begun_set, finished_set, refuse_altered, refuse_flagged
 from .family import Family
 from .file_format import Layout
 from .methods import Method, is_named
+from .placement import Placement, refuse_unseen
 from .progress import Meter, ProgressCallback
 from .publication import blocks_of_file, blocks_of_shards, chunk_table, extended_table, publish
 from .reader import Dataset
@@ -49,8 +48,7 @@ class Run:
         options: dict[str, Any],
         solver: str | Solver | Method,
         two_grid: int | None,
-        workers: int,
-        executor: Executor | None,
+        placement: Placement,
         progress: ProgressCallback | None,
         replay: Replay | None = None,
     ) -> None:
@@ -64,7 +62,7 @@ class Run:
         if replay is not None:
             replay.check(self.config, n)
         self._keep_decision()
-        self.two_grid, self.workers, self.executor, self.progress = two_grid, workers, executor, progress
+        self.two_grid, self.placement, self.progress = two_grid, placement, progress
         self.published = 0
         """Samples of the finished file that are kept."""
         self.decided: dict[int, ChunkDecision] = {}
@@ -162,8 +160,8 @@ class Run:
             workspace.records = {chunk: record for chunk, record in workspace.records.items() if not record.failed}
         repeated = {} if self.replay is None else {"replay": str(self.replay.source)}
         session = provenance.session(
-            workers=self.workers,
-            executor="none" if self.executor is None else type(self.executor).__qualname__,
+            workers=self.placement.workers,
+            executor=self.placement.label,
             on_failure=self.settings.on_failure,
             requested=self.n,
             found=self.published + self._fresh(workspace),
@@ -276,7 +274,6 @@ class Run:
     def _generate(self, workspace: Workspace) -> None:
         resumed = self.published + self._fresh(workspace)
         missing = len(self._chunks()) - len(self._done(workspace))
-        workers = min(self.workers, missing)
         self.schedule = self._tuned_schedule(workspace) if self.tuned else OneMethod(self.settings.method)
         meter = Meter(self.progress, "generate", resumed, self.n)
         for record in workspace.records.values():
@@ -284,16 +281,12 @@ class Run:
         meter.report()
 
         def on_record(record: ChunkRecord) -> None:
+            refuse_unseen(workspace.folder, record)
             workspace.append(record)
             self.schedule.finished(record)
             meter.chunk(record)
 
-        if self.executor is not None:
-            run_on(self.executor, self._tasks(workspace), on_record, max(workers, 1))
-        elif workers > 1:
-            run_in_processes(self._tasks(workspace), on_record, workers)
-        else:
-            run_here(self._tasks(workspace), on_record, meter.sample)
+        self.placement.run(self._tasks(workspace), on_record, meter.sample, missing)
 
     def _publish(self, workspace: Workspace) -> None:
         assert workspace.manifest is not None
