@@ -109,6 +109,24 @@ def generate(
             rich_help_panel=_RUN,
         ),
     ] = 1,
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="local|dask|dask://HOST:PORT|mpi",
+            help="Where chunks are made: processes here, a Dask cluster for this run, the workers of a Dask scheduler, "
+            "or the ranks of `mpiexec -n N python -m mpi4py.futures -m resolvent generate …`.",
+            rich_help_panel=_RUN,
+        ),
+    ] = "local",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N|auto",
+            help="Make only the chunks I, I+N, … from 0 beside --out, for `resolvent merge`; auto takes I and "
+            "N from a SLURM job array.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     chunk: Annotated[
         int, typer.Option(help="Samples in a unit of work: what an interruption can lose.", rich_help_panel=_RUN)
     ] = 64,
@@ -165,6 +183,10 @@ def generate(
         raise InputError(f"rtol must be a number between 0 and 1, such as 1e-8, got {rtol!r}", "correct --rtol")
     if replay is not None and solver not in ("auto", PER_CHUNK):
         raise InputError("--replay takes the methods of the set that it repeats", "leave --solver out")
+    if shard is not None and overwrite:
+        raise InputError(
+            "--overwrite discards what other shards may need", "remove the output by hand, or leave it out"
+        )
     made = _family(family, resolution, grid, preset, option or [])
     if explain:
         _explain(made, solver, rtol, seed, chunk)
@@ -185,22 +207,23 @@ def generate(
             show(state)
 
         begun = time.perf_counter()
-        dataset = datasets.generate(
-            made,
-            n,
-            out=path,
-            seed=seed,
-            rtol=rtol,
-            solver=solver,
-            chunk=chunk,
-            workers=workers,
-            dtype=dtype,
-            on_failure=on_failure,
-            overwrite=overwrite,
-            progress=follow,
-            replay=replay,
-        )
-        dataset.close()
+        options: dict[str, Any] = {
+            "out": path,
+            "seed": seed,
+            "rtol": rtol,
+            "solver": solver,
+            "chunk": chunk,
+            "workers": workers,
+            "executor": executor,
+            "dtype": dtype,
+            "on_failure": on_failure,
+            "progress": follow,
+            "replay": replay,
+        }
+        if shard is not None:
+            write(str(datasets.generate_shard(made, n, shard, **options)))
+            return
+        datasets.generate(made, n, overwrite=overwrite, **options).close()
         seconds = time.perf_counter() - begun
 
     if states:

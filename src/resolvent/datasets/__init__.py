@@ -22,17 +22,20 @@ from .errors import (
     OutputLockedError,
     ReplayError,
     SampleError,
+    ShardsMissingError,
     StorageError,
     WorkerLostError,
 )
 from .explanation import explain
 from .family import Family, FieldSpec, LinearFamily, System
+from .merging import merge
 from .methods import Method, OneByOne
 from .pipeline import generate
 from .progress import Progress
 from .reader import Dataset
 from .reader import open_dataset as open
 from .reproduction import Reproduction, reproduce
+from .shard_job import FinishedShard, generate_shard
 from .transient import March, TransientFamily
 from .verification import Problem, VerificationReport, verify
 
@@ -46,6 +49,7 @@ __all__ = [
     "DiscretisationError",
     "Family",
     "FieldSpec",
+    "FinishedShard",
     "FormatError",
     "GenerationInterrupted",
     "LinearFamily",
@@ -58,6 +62,7 @@ __all__ = [
     "ReplayError",
     "Reproduction",
     "SampleError",
+    "ShardsMissingError",
     "StorageError",
     "System",
     "TransientFamily",
@@ -67,6 +72,8 @@ __all__ = [
     "explain",
     "families",
     "generate",
+    "generate_shard",
+    "merge",
     "open",
     "reproduce",
     "verify",

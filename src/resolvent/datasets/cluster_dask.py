@@ -151,7 +151,9 @@ def _check_workers(client: Any) -> int:
         changed = differences(here, there)
         changed.pop("blas", None)  # lists what is loaded so far
         if changed:
-            logger.warning("Dask worker %s differs from this process, so checksums may: %s", name, changes_text(changed))
+            logger.warning(
+                "Dask worker %s differs from this process, so checksums may: %s", name, changes_text(changed)
+            )
     return len(workers)
 
 

@@ -27,7 +27,7 @@ class MPIRanks(Placement):
     ------
     ImportError
         Without mpi4py.
-    RuntimeError
+    ValueError
         If the program was not started in that way, or with one rank only.
     """
 
@@ -43,9 +43,9 @@ class MPIRanks(Placement):
             ) from error
         ranks = int(MPI.COMM_WORLD.Get_size())
         if ranks == 1:
-            raise RuntimeError(f"executor='mpi' needs two MPI ranks at least, there is one: {_START}")
+            raise ValueError(f"executor='mpi' needs two MPI ranks at least, there is one: {_START}")
         if getattr(_core, "SharedPool", None) is None:
-            raise RuntimeError(f"executor='mpi' on {ranks} ranks that all run the same program: {_START}")
+            raise ValueError(f"executor='mpi' on {ranks} ranks that all run the same program: {_START}")
         self.workers = ranks - 1
 
     def run(self, tasks: Iterator[ChunkTask], on_record: OnRecord, on_sample: OnSample, missing: int) -> None:

@@ -18,6 +18,7 @@ from .replay import read_replay
 from .run import Run
 from .seeding import check_shares
 from .settings import TUNED, check_count, check_tolerance
+from .sharding import JobShard
 
 if TYPE_CHECKING:
     from ..solvers.solver import Solver
@@ -147,6 +148,48 @@ def generate(
     ...     ds[0]["u"].shape, bool(ds.certificates["rho_stored"].max() < 1e-8)
     ((64, 64), True)
     """
+    run = requested_run(
+        family,
+        n,
+        out=out,
+        seed=seed,
+        rtol=rtol,
+        solver=solver,
+        chunk=chunk,
+        workers=workers,
+        executor=executor,
+        threads=threads,
+        dtype=dtype,
+        on_failure=on_failure,
+        splits=splits,
+        two_grid=two_grid,
+        progress=progress,
+        replay=replay,
+    )
+    return run(overwrite)
+
+
+def requested_run(
+    family: Family | str,
+    n: int,
+    *,
+    out: str | Path,
+    seed: int = 0,
+    rtol: float | None = None,
+    solver: str | Solver | Method = "auto",
+    chunk: int = 64,
+    workers: int = 1,
+    executor: Executor | str | None = None,
+    threads: int = 1,
+    dtype: str = "float64",
+    on_failure: str = "raise",
+    splits: Sequence[float] = (0.8, 0.1, 0.1),
+    two_grid: int | None = None,
+    progress: ProgressCallback | None = None,
+    replay: str | Path | None = None,
+    shard: JobShard | None = None,
+) -> Run:
+    """Check what was requested of `generate`, or of `generate_shard`, and return the run that makes it."""
     family = as_family(family)
     rtol = family.default_rtol if rtol is None else rtol
     check_tolerance(rtol)
@@ -157,7 +200,12 @@ def generate(
         )
     if replay is not None and solver not in ("auto", TUNED):
         raise ValueError(f"a replay takes the methods of the set that it repeats: leave solver out, got {solver!r}")
-    run = Run(
+    if shard is not None and solver == TUNED and replay is None:
+        raise ValueError(
+            "a tuned set decides about a chunk by all chunks before it, which shards do not know: leave tuned out, or "
+            "replay the decisions of a set that was tuned"
+        )
+    return Run(
         family,
         check_count("n", n, 1),
         Path(out),
@@ -175,8 +223,8 @@ def generate(
         placed(executor, check_count("workers", workers, 1)),
         progress,
         None if replay is None else read_replay(replay),
+        shard,
     )
-    return run(overwrite)
 
 
 def as_family(family: Family | str) -> Family:

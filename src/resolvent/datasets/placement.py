@@ -15,7 +15,6 @@ Nothing is imported or connected to for a text before there is something to be m
 from __future__ import annotations
 
 import abc
-import os
 import socket
 import threading
 import time
@@ -66,7 +65,7 @@ class Placement(abc.ABC):
 
 
 class Local(Placement):
-    """This process, or local worker processes."""
+    """The calling process, or local worker processes."""
 
     label = "none"
 
@@ -99,11 +98,9 @@ def placed(executor: Executor | str | None, workers: int) -> Placement:
     Raises
     ------
     ValueError, TypeError
-        For an unknown name, or something else.
+        For an unknown name, or something else; for ``mpi`` in a program that was not started for it.
     ImportError
         When what a name needs is not installed, with the line that installs it.
-    RuntimeError
-        For ``mpi`` in a program that was not started for it.
     """
     if executor is None or executor == "local":
         return Local(workers)
@@ -166,4 +163,4 @@ def refuse_unseen(folder: Path, record: ChunkRecord) -> None:
                 "another folder there. Choose an output on a file system that all workers share"
             )
         time.sleep(0.1)
-        os.listdir(folder)  # network file systems forget what they believed about a folder that is read anew
+        list(folder.iterdir())  # network file systems forget what they believed about a folder that is read anew
