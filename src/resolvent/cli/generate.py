@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import DebugOption, InputError
+from .ranks import first_rank_leads
 
 if TYPE_CHECKING:
     from ..datasets import Progress
@@ -18,7 +19,7 @@ EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 -
 
 STRATEGIES = (
     *("multigrid", "direct", "superposition", "fft", "cg+amg", "cg+ic", "cg+ssor", "cg+fft"),
-    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0"),
+    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0", "petsc"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the library's."""
 
@@ -28,6 +29,7 @@ PER_CHUNK = "tuned"
 _FAMILY, _CERTIFICATE, _RUN = "Family options", "Solution and certificate", "Run"
 
 
+@first_rank_leads
 def generate(
     family: Annotated[
         str, typer.Argument(metavar="FAMILY", help="Equation; `resolvent families` lists them.", show_default=False)

@@ -29,6 +29,9 @@ order than the solver, so a solver that stops exactly at the tolerance would now
 NONE = "none"
 """Name of the solver of families without linear systems."""
 
+PETSC = "petsc"
+"""Name of the strategy that solves by PETSc, over all ranks of ``mpiexec`` where there are several."""
+
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 
 
@@ -228,6 +231,12 @@ def _superposition(request: Request) -> Method:
     return Superposed(Direct(rtol=request.aim))
 
 
+def _petsc(request: Request) -> Method:
+    from .petsc_method import PETScRanks
+
+    return PETScRanks(request.aim, 0.5 if request.dimension > 2 else 0.25)
+
+
 STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "multigrid": _multigrid(),
     "direct": _one_by_one("direct"),
@@ -241,9 +250,11 @@ STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "gmres+ilu0": _one_by_one("gmres+ilu0"),
     "gmres+amg": _one_by_one("gmres+amg"),
     "bicgstab+ilu0": _one_by_one("bicgstab+ilu0"),
+    PETSC: _petsc,
 }
 """Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard,
-``superposition`` is for one matrix and right-hand sides of few numbers."""
+``superposition`` is for one matrix and right-hand sides of few numbers, ``petsc`` spreads each system over the ranks of
+``mpiexec`` and needs petsc4py."""
 
 VARIANTS: dict[str, Callable[[Request], Method]] = {
     "multigrid:half": _multigrid(0.5),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import families
 from .family import Family
-from .methods import Method
-from .placement import placed
+from .methods import PETSC, Method
+from .placement import Local, placed
 from .progress import ProgressCallback
 from .reader import Dataset
 from .replay import read_replay
@@ -83,7 +84,9 @@ def generate(
         and decides anew for each chunk, by what earlier chunks took: it tries every way that may be worth it once, and
         parameter variants of the best. What a method on trial fails on is solved by the one of ``auto``. It needs tens
         of chunks to pay. Decisions are stored before their chunk starts. Families of trajectories march by
-        themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
+        themselves: ``auto`` is ``"none"`` for them, and anything else is refused. ``petsc`` in a program that all ranks
+        of ``mpiexec`` run solves each system over all ranks: rank 0 does everything else, and all ranks return the set.
+        The checksum then depends on the number of ranks; solutions agree within `rtol`.
     chunk : int
         Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
         at most n/chunk workers.
@@ -148,25 +151,37 @@ def generate(
     ...     ds[0]["u"].shape, bool(ds.certificates["rho_stored"].max() < 1e-8)
     ((64, 64), True)
     """
-    run = requested_run(
-        family,
-        n,
-        out=out,
-        seed=seed,
-        rtol=rtol,
-        solver=solver,
-        chunk=chunk,
-        workers=workers,
-        executor=executor,
-        threads=threads,
-        dtype=dtype,
-        on_failure=on_failure,
-        splits=splits,
-        two_grid=two_grid,
-        progress=progress,
-        replay=replay,
-    )
-    return run(overwrite)
+    with leading(solver) as leads:
+        if leads:
+            run = requested_run(
+                family,
+                n,
+                out=out,
+                seed=seed,
+                rtol=rtol,
+                solver=solver,
+                chunk=chunk,
+                workers=workers,
+                executor=executor,
+                threads=threads,
+                dtype=dtype,
+                on_failure=on_failure,
+                splits=splits,
+                two_grid=two_grid,
+                progress=progress,
+                replay=replay,
+            )
+            return run(overwrite)
+    return Dataset(Path(out))
+
+
+def leading(solver: object) -> AbstractContextManager[bool]:
+    """Yield True where a run is made: everywhere, except where rank 0 leads the others (`petsc_ranks.session`)."""
+    if solver != PETSC:
+        return nullcontext(True)
+    from .petsc_ranks import session
+
+    return session()
 
 
 def requested_run(
@@ -205,6 +220,15 @@ def requested_run(
             "a tuned set decides about a chunk by all chunks before it, which shards do not know: leave tuned out, or "
             "replay the decisions of a set that was tuned"
         )
+    place = placed(executor, check_count("workers", workers, 1))
+    if solver == PETSC:
+        from .petsc_ranks import ranks
+
+        if ranks() > 1 and not (isinstance(place, Local) and place.workers == 1):
+            raise ValueError(
+                f"{ranks()} ranks solve each system together, so chunks are made one after the other: leave workers "
+                "and executor out, or start without mpiexec"
+            )
     return Run(
         family,
         check_count("n", n, 1),
@@ -220,7 +244,7 @@ def requested_run(
         },
         solver if replay is None else TUNED,
         None if two_grid is None else check_count("two_grid", two_grid, 0),
-        placed(executor, check_count("workers", workers, 1)),
+        place,
         progress,
         None if replay is None else read_replay(replay),
         shard,

@@ -20,7 +20,7 @@ from .errors import ConfigurationMismatch, GenerationInterrupted
 from .existing import begun_set, finished_set, refuse_flagged
 from .family import Family
 from .file_format import Layout
-from .methods import Method, is_named
+from .methods import PETSC, Method, is_named
 from .placement import Placement, refuse_unseen
 from .progress import Meter, ProgressCallback
 from .reader import Dataset
@@ -183,6 +183,10 @@ class Run:
         repeated = {} if self.replay is None else {"replay": str(self.replay.source)}
         if self.shard is not None:
             repeated["shard"] = str(self.shard)
+        if self.settings.solver == PETSC:
+            from .petsc_ranks import ranks
+
+            repeated["ranks"] = str(ranks())
         session = provenance.session(
             workers=self.placement.workers,
             executor=self.placement.label,
