@@ -26,6 +26,9 @@ STRATEGIES = (
 PER_CHUNK = "tuned"
 """The solver that is decided for each chunk."""
 
+_LONG = 30.0
+"""Seconds from which a run is announced by what it will take."""
+
 _FAMILY, _CERTIFICATE, _RUN = "Family options", "Solution and certificate", "Run"
 
 
@@ -145,7 +148,7 @@ def generate(
         bool,
         typer.Option(
             "--explain",
-            help="Print which method would solve the systems and why, and generate nothing.",
+            help="Print which method would solve the systems and why, and what it would take, and generate nothing.",
             rich_help_panel=_CERTIFICATE,
         ),
     ] = False,
@@ -170,7 +173,7 @@ def generate(
     from .. import datasets
     from .certificate import print_certificate, print_shares
     from .compilation import compilation_announced
-    from .console import counted, note, write
+    from .console import counted, note, write, write_pairs
     from .progress import duration, rate, samples_shown
     from .registry import nearest
 
@@ -192,6 +195,8 @@ def generate(
     made = _family(family, resolution, grid, preset, option or [])
     if explain:
         _explain(made, solver, rtol, seed, chunk)
+        ahead = _estimate(made, n, out or Path(f"{family}.h5"), solver, rtol, seed, chunk, workers, dtype)
+        write_pairs(ahead.rows, indent=0)
         return
     path = Path(f"{family}.h5") if out is None else out
     if not path.name:
@@ -205,6 +210,12 @@ def generate(
         def follow(state: Progress) -> None:
             if not states and state.resumed:
                 note(f"resuming: {state.resumed} of {state.total} samples are there")
+            if not states and state.phase == "generate" and state.total > state.resumed:
+                left = state.total - state.resumed
+                ahead = _estimate(made, left, path, solver, rtol, seed, chunk, workers, dtype)
+                if ahead.seconds > _LONG:
+                    for name, text in ahead.rows.items():
+                        note(f"{name}: {text}")
             states[:] = [*states[:1], state]
             show(state)
 
@@ -240,6 +251,15 @@ def generate(
     description = datasets.describe(path)
     print_certificate(description)
     print_shares(description)
+
+
+def _estimate(family: Any, n: int, out: Path, solver: str, rtol: float | None, seed: int, *rest: Any) -> Any:
+    """Return what a set will take; `rest` are chunk, workers and dtype."""
+    from .. import datasets
+
+    chunk, workers, dtype = rest
+    options = {"chunk": chunk, "workers": workers, "dtype": dtype}
+    return datasets.estimate(family, n, out=out, solver=solver, rtol=rtol, seed=seed, **options)
 
 
 def _explain(family: Any, solver: str, rtol: float | None, seed: int, chunk: int) -> None:

@@ -26,6 +26,7 @@ from .errors import (
     StorageError,
     WorkerLostError,
 )
+from .estimate import Estimate, estimate
 from .explanation import explain
 from .family import Family, FieldSpec, LinearFamily, System
 from .merging import merge
@@ -47,6 +48,7 @@ __all__ = [
     "Description",
     "DiscreteProblem",
     "DiscretisationError",
+    "Estimate",
     "Family",
     "FieldSpec",
     "FinishedShard",
@@ -69,6 +71,7 @@ __all__ = [
     "VerificationReport",
     "WorkerLostError",
     "describe",
+    "estimate",
     "explain",
     "families",
     "generate",
