@@ -254,3 +254,16 @@ def test_relaxation_runs_in_a_tiny_form(tmp_path):
     assert found["low", "closed form ω*(c)"]["mean"]["mean"] < found["low", "closed form, on the grid"]["mean"]["mean"]
     assert all(abs(row["ratio"] - 1.0) <= 0.01 for row in report["solves"])
     assert all(row["suggest µs"] > 0.0 for row in report["overhead"])
+
+
+def test_scaling_runs_in_a_tiny_form(tmp_path):
+    scaling = load("scaling")
+    scaling.main(["--quick", "--resolution", "12", "--seconds", "0.05", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "scaling-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "scaling-quick.png").stat().st_size > 10_000
+    assert "local" in report["executors"]
+    assert report["certified"] and len(report["checksums"]) == 1
+    for row in report["executors"].values():
+        assert row["1"]["rate"] > 0.0 and row["ratio"] > 0.0
+        assert row["1"]["workers"] == 1 and row["2"]["workers"] <= 2
+    assert report["triad"]["gain"] > 0.5

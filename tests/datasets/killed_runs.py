@@ -1,7 +1,7 @@
 """Starts tiny runs in forked children and kills them at random moments; prints the content digests of what survives.
 
 A program of its own, because the test process holds threads, which a fork would not copy. Arguments: folder, kills,
-seed.
+seed, and "shards" for runs by shards and their merge.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ from pathlib import Path
 import numpy as np
 from tiny_family import TinyChain, TinyDiffusion
 
-from resolvent.datasets import Dataset, generate
+from resolvent.datasets import Dataset, generate, generate_shard, merge
 from resolvent.solvers import fixed_threads
 
 SAMPLES, CHUNK = 30, 4
 
 
 def run(out: Path) -> None:
-    generate(TinyDiffusion(pause=0.001), SAMPLES, out=out, solver=TinyChain(), chunk=CHUNK)
+    family, options = TinyDiffusion(pause=0.001), {"out": out, "solver": TinyChain(), "chunk": CHUNK}
+    if "shards" not in sys.argv or out.stem == "reference":
+        generate(family, SAMPLES, **options)
+        return
+    if not out.exists():
+        for i in range(3):
+            generate_shard(family, SAMPLES, (i, 3), **options)
+    merge(out, family=family)
 
 
 def killed(out: Path, delay: float) -> bool:
@@ -51,7 +58,7 @@ def main() -> None:
     while done < kills:
         out = folder / f"killed-{finished}.h5"
         done += killed(out, rng.uniform(0.1, 0.9) * length)
-        if out.exists() and not out.with_name(out.name + ".parts").exists():
+        if out.exists() and not any(out.with_name(out.name + end).exists() for end in (".parts", ".shards")):
             digests.append(Dataset(out).content_sha256)
             finished += 1
     run(folder / f"killed-{finished}.h5")

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib.util
 from typing import ClassVar
 
 import numpy as np
@@ -93,7 +94,8 @@ def darcy():
     return families.get("darcy2d", resolution=16)
 
 
-VARYING = [name for name in STRATEGIES if name != "fft"]
+NO_PETSC = pytest.mark.skipif(importlib.util.find_spec("petsc4py") is None, reason="petsc4py is not installed")
+VARYING = [pytest.param(n, marks=NO_PETSC if n == "petsc" else ()) for n in STRATEGIES if n != "fft"]
 
 
 @pytest.mark.parametrize("name", VARYING)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import calibrate, describe, export, families, generate, plot, reproduce, solve, verify, version
+from . import calibrate, describe, export, families, generate, merge, plot, reproduce, solve, verify, version
 from .errors import INPUT, DebugOption, expected_errors, report, report_usage
 
 # Typer brings its own copy of click from some version on, so the class is taken from what Typer exports.
@@ -98,6 +98,7 @@ _add(solve.solve, _SYSTEMS, solve.EXAMPLE)
 _add(calibrate.calibrate, _SYSTEMS)
 _add(families.families, _DATASETS)
 _add(generate.generate, _DATASETS, generate.EXAMPLE)
+_add(merge.merge, _DATASETS, merge.EXAMPLE)
 _add(verify.verify, _DATASETS)
 _add(describe.describe, _DATASETS)
 _add(reproduce.reproduce, _DATASETS)

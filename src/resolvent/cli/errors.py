@@ -172,7 +172,7 @@ def _diagnose_system_error(error: OSError, text: str) -> Diagnosis:
 
 def _diagnose_dataset_error(error: BaseException, library: ModuleType, command_line: str) -> Diagnosis | None:
     if isinstance(error, library.GenerationInterrupted):
-        begun = f"{error.done} of {error.total} samples are on disk in {error.out}.parts"
+        begun = f"{error.done} of {error.total} samples are on disk beside {error.out}"
         nothing = f"no chunk of the {error.total} samples was finished yet"
         return Diagnosis(
             begun if error.done else nothing,

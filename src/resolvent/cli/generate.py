@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import DebugOption, InputError
+from .ranks import first_rank_leads
 
 if TYPE_CHECKING:
     from ..datasets import Progress
@@ -18,7 +19,7 @@ EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 -
 
 STRATEGIES = (
     *("multigrid", "direct", "superposition", "fft", "cg+amg", "cg+ic", "cg+ssor", "cg+fft"),
-    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0", "gcrodr"),
+    *("gmres+ilu", "gmres+ilu0", "gmres+amg", "bicgstab+ilu0", "gcrodr", "petsc"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the library's."""
 
@@ -28,9 +29,13 @@ ORDERS = ("none", "greedy", "fft", "hilbert", "angle")
 PER_CHUNK = "tuned"
 """The solver that is decided for each chunk."""
 
+_LONG = 30.0
+"""Seconds from which a run is announced by what it will take."""
+
 _FAMILY, _CERTIFICATE, _RUN = "Family options", "Solution and certificate", "Run"
 
 
+@first_rank_leads
 def generate(
     family: Annotated[
         str, typer.Argument(metavar="FAMILY", help="Equation; `resolvent families` lists them.", show_default=False)
@@ -121,6 +126,24 @@ def generate(
             rich_help_panel=_RUN,
         ),
     ] = 1,
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="local|dask|dask://HOST:PORT|mpi",
+            help="Where chunks are made: processes here, a Dask cluster for this run, the workers of a Dask scheduler, "
+            "or the ranks of `mpiexec -n N python -m mpi4py.futures -m resolvent generate …`.",
+            rich_help_panel=_RUN,
+        ),
+    ] = "local",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N|auto",
+            help="Make only the chunks I, I+N, … from 0 beside --out, for `resolvent merge`; auto takes I and "
+            "N from a SLURM job array.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     chunk: Annotated[
         int, typer.Option(help="Samples in a unit of work: what an interruption can lose.", rich_help_panel=_RUN)
     ] = 64,
@@ -137,7 +160,7 @@ def generate(
         bool,
         typer.Option(
             "--explain",
-            help="Print which method would solve the systems and why, and generate nothing.",
+            help="Print which method would solve the systems and why, and what it would take, and generate nothing.",
             rich_help_panel=_CERTIFICATE,
         ),
     ] = False,
@@ -162,7 +185,7 @@ def generate(
     from .. import datasets
     from .certificate import print_certificate, print_shares
     from .compilation import compilation_announced
-    from .console import counted, note, write
+    from .console import counted, note, write, write_pairs
     from .progress import duration, rate, samples_shown
     from .registry import nearest
 
@@ -183,9 +206,15 @@ def generate(
         )
     if replay is not None and solver not in ("auto", PER_CHUNK):
         raise InputError("--replay takes the methods of the set that it repeats", "leave --solver out")
+    if shard is not None and overwrite:
+        raise InputError(
+            "--overwrite discards what other shards may need", "remove the output by hand, or leave it out"
+        )
     made = _family(family, resolution, grid, preset, option or [])
     if explain:
         _explain(made, solver, rtol, seed, chunk)
+        ahead = _estimate(made, n, out or Path(f"{family}.h5"), solver, rtol, seed, chunk, workers, dtype)
+        write_pairs(ahead.rows, indent=0)
         return
     path = Path(f"{family}.h5") if out is None else out
     if not path.name:
@@ -199,27 +228,34 @@ def generate(
         def follow(state: Progress) -> None:
             if not states and state.resumed:
                 note(f"resuming: {state.resumed} of {state.total} samples are there")
+            if not states and state.phase == "generate" and state.total > state.resumed:
+                left = state.total - state.resumed
+                ahead = _estimate(made, left, path, solver, rtol, seed, chunk, workers, dtype)
+                if ahead.seconds > _LONG:
+                    for name, text in ahead.rows.items():
+                        note(f"{name}: {text}")
             states[:] = [*states[:1], state]
             show(state)
 
         begun = time.perf_counter()
-        dataset = datasets.generate(
-            made,
-            n,
-            out=path,
-            seed=seed,
-            rtol=rtol,
-            solver=solver,
-            order=order,
-            chunk=chunk,
-            workers=workers,
-            dtype=dtype,
-            on_failure=on_failure,
-            overwrite=overwrite,
-            progress=follow,
-            replay=replay,
-        )
-        dataset.close()
+        options: dict[str, Any] = {
+            "out": path,
+            "seed": seed,
+            "rtol": rtol,
+            "solver": solver,
+            "order": order,
+            "chunk": chunk,
+            "workers": workers,
+            "executor": executor,
+            "dtype": dtype,
+            "on_failure": on_failure,
+            "progress": follow,
+            "replay": replay,
+        }
+        if shard is not None:
+            write(str(datasets.generate_shard(made, n, shard, **options)))
+            return
+        datasets.generate(made, n, overwrite=overwrite, **options).close()
         seconds = time.perf_counter() - begun
 
     if states:
@@ -234,6 +270,15 @@ def generate(
     description = datasets.describe(path)
     print_certificate(description)
     print_shares(description)
+
+
+def _estimate(family: Any, n: int, out: Path, solver: str, rtol: float | None, seed: int, *rest: Any) -> Any:
+    """Return what a set will take; `rest` are chunk, workers and dtype."""
+    from .. import datasets
+
+    chunk, workers, dtype = rest
+    options = {"chunk": chunk, "workers": workers, "dtype": dtype}
+    return datasets.estimate(family, n, out=out, solver=solver, rtol=rtol, seed=seed, **options)
 
 
 def _explain(family: Any, solver: str, rtol: float | None, seed: int, chunk: int) -> None:

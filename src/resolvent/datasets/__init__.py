@@ -23,12 +23,15 @@ from .errors import (
     OutputLockedError,
     ReplayError,
     SampleError,
+    ShardsMissingError,
     StorageError,
     WorkerLostError,
 )
+from .estimate import Estimate, estimate
 from .explanation import explain
 from .family import Family, FieldSpec, LinearFamily, System
 from .foreign import Exported, ForeignSet, LabelErrors, export, label_errors, open_foreign
+from .merging import merge
 from .methods import Method, OneByOne
 from .ordering import order
 from .pipeline import generate
@@ -37,6 +40,7 @@ from .reader import Dataset
 from .reader import open_dataset as open
 from .recycled import Recycled, SharedSpace
 from .reproduction import Reproduction, reproduce
+from .shard_job import FinishedShard, generate_shard
 from .transient import March, TransientFamily
 from .verification import verify
 from .verification_report import Problem, VerificationReport
@@ -49,9 +53,11 @@ __all__ = [
     "Description",
     "DiscreteProblem",
     "DiscretisationError",
+    "Estimate",
     "Exported",
     "Family",
     "FieldSpec",
+    "FinishedShard",
     "ForeignSet",
     "FormatError",
     "GenerationInterrupted",
@@ -67,6 +73,7 @@ __all__ = [
     "ReplayError",
     "Reproduction",
     "SampleError",
+    "ShardsMissingError",
     "SharedSpace",
     "StorageError",
     "System",
@@ -74,11 +81,14 @@ __all__ = [
     "VerificationReport",
     "WorkerLostError",
     "describe",
+    "estimate",
     "explain",
     "export",
     "families",
     "generate",
+    "generate_shard",
     "label_errors",
+    "merge",
     "open",
     "open_foreign",
     "order",

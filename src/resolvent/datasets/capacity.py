@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import StorageError
 from .file_format import USER_BLOCK, Layout
+from .sharding import shards_of
 from .workspace import parts_folder
 
 
@@ -28,7 +29,11 @@ def refuse_full_disk(out: Path, layout: Layout, n: int, made: int) -> None:
         return
     try:
         disk = shutil.disk_usage(folder)
-        begun = sum(entry.stat().st_size for entry in parts_folder(out).glob("*.npy"))
+        begun = sum(
+            entry.stat().st_size
+            for parts in (parts_folder(out), *shards_of(out).values())
+            for entry in parts.glob("*.npy")
+        )
     except OSError:
         return
     file = USER_BLOCK + n * sum(column.dtype.itemsize * math.prod(column.shape) for column in layout.columns)

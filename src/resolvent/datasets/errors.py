@@ -85,6 +85,35 @@ class WorkerLostError(DatasetError):
     """A worker process died; finished chunks are kept and the same call resumes."""
 
 
+class ShardsMissingError(DatasetError):
+    """Chunks of a set are in none of its shards, or damaged there.
+
+    Attributes
+    ----------
+    chunks : tuple of int
+    shards : tuple of str
+        Those that have to be made, as ``i/N``.
+    commands : tuple of str
+        What makes them.
+    """
+
+    def __init__(
+        self, chunks: tuple[int, ...], shards: tuple[str, ...], commands: tuple[str, ...], what: str = "missing"
+    ) -> None:
+        super().__init__(chunks, shards, commands, what)
+        self.chunks, self.shards, self.commands, self.what = chunks, shards, commands, what
+
+    def __str__(self) -> str:
+        listed = ", ".join(map(str, self.chunks[:8])) + (", …" if len(self.chunks) > 8 else "")
+        which = f"chunk {listed} is" if len(self.chunks) == 1 else f"{len(self.chunks)} chunks ({listed}) are"
+        if not self.commands:
+            return f"{which} {self.what}: run the command that made the others again, then merge"
+        shown = [f"  {command}" for command in self.commands[:8]]
+        if len(self.commands) > 8:
+            shown.append(f"  … and for shards {', '.join(self.shards[8:40])}{', …' if len(self.shards) > 40 else ''}")
+        return "\n".join([f"{which} {self.what}; nothing was published. Make them, then merge again:", *shown])
+
+
 class OutputLockedError(DatasetError):
     """Another process is generating into the same output."""
 

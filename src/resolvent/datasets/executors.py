@@ -13,7 +13,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from typing import Any
 
 from .errors import WorkerLostError
@@ -21,6 +29,14 @@ from .worker import ChunkRecord, ChunkTask, run_chunk
 
 _AHEAD = 2
 """Chunks in flight for each worker: enough that none waits, few enough that memory does not grow with the set."""
+
+_LOOK = 2.0
+"""Seconds after which an executor that reports nothing is looked after."""
+
+_ADVICE = (
+    "a worker process died: it was killed, crashed, or ran out of memory, or the calling script lacks "
+    '`if __name__ == "__main__":`'
+)
 
 
 def run_here(
@@ -50,6 +66,9 @@ def run_on(
     *,
     call: Callable[[ChunkTask], ChunkRecord] = run_chunk,
     on_error: Callable[[], Any] | None = None,
+    lost: tuple[type[BaseException], ...] = (BrokenExecutor,),
+    advice: str = _ADVICE,
+    look: Callable[[], None] | None = None,
 ) -> None:
     """Make chunks on an executor, with a bounded number of them in flight.
 
@@ -62,6 +81,12 @@ def run_on(
         How many chunks the executor runs at once; twice as many are in flight.
     on_error : callable, optional
         Called when the run is abandoned, to make running chunks stop.
+    lost : tuple of exceptions
+        How the executor says that workers are gone, and not that a chunk failed.
+    advice : str
+        What to say then.
+    look : callable, optional
+        Called every `_LOOK` seconds in which nothing is finished; it raises what the futures do not say.
 
     Raises
     ------
@@ -75,7 +100,9 @@ def run_on(
                 in_flight.add(executor.submit(call, task))
             if not in_flight:
                 return
-            finished, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
+            finished, in_flight = wait(in_flight, None if look is None else _LOOK, return_when=FIRST_COMPLETED)
+            if look is not None and not finished:
+                look()
             failures = _record(finished, on_record)
             if failures:
                 raise failures[0]
@@ -86,11 +113,10 @@ def run_on(
         if on_error is not None:  # they stop soon: keep what they finish
             wait(running)
         _record({future for future in running if future.done()}, on_record)
-        if isinstance(error, BrokenExecutor):
+        if isinstance(error, lost):
             raise WorkerLostError(
-                "a worker process died: it was killed, crashed, or ran out of memory, or the calling script lacks "
-                '`if __name__ == "__main__":`. Finished chunks are kept: run the same call again to resume, with '
-                "fewer workers if memory was short"
+                f"{advice}. Finished chunks are kept: run the same call again to resume, with fewer workers if memory "
+                "was short"
             ) from error
         raise
 
@@ -100,7 +126,7 @@ def _record(finished: set[Future[ChunkRecord]], on_record: Callable[[ChunkRecord
     failures = []
     records = []
     for future in finished:
-        failure = future.exception()
+        failure = CancelledError() if future.cancelled() else future.exception()
         if failure is None:
             records.append(future.result())
         else:

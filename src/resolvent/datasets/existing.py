@@ -14,18 +14,18 @@ from .errors import CertificationError, ConfigurationMismatch, FormatError
 from .file_format import USER_BLOCK, hash_file, stored_file_sha256
 from .reader import Dataset
 from .settings import differences
-from .workspace import parts_folder, read_manifest
+from .workspace import read_manifest
 
 
-def begun_set(out: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return configuration and solver decision of the set at an output, finished or not; None if there is none."""
+def begun_set(out: Path, parts: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return configuration and solver decision of the set at an output, finished or in parts; None if there is none."""
     if out.is_file():
         try:
             with Dataset(out) as found:
                 return found.config, found.provenance["decision"]
         except FormatError:
             return None
-    manifest = read_manifest(parts_folder(out))
+    manifest = read_manifest(parts)
     return None if manifest is None else (manifest["config"], manifest["decision"])
 
 

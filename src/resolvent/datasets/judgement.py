@@ -15,6 +15,7 @@ from .sample_arrays import FirstSample, drawn_inputs, working_inputs
 
 if TYPE_CHECKING:
     from ..solvers.candidates import Estimate
+    from ..solvers.costs import CostModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Judgement:
     estimates: tuple[Estimate, ...] = ()
 
 
-def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgement:
+def judge(family: Family, seed: int, found: FirstSample, rtol: float, model: CostModel | None = None) -> Judgement:
     """Decide by the structure of the first system, by whether the second has the same matrix, and by packaged costs.
 
     Parameters
@@ -44,6 +45,8 @@ def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgeme
         The sample to judge by.
     rtol : float
         What solvers are asked for.
+    model : CostModel, optional
+        Instead of the packaged one, to know what solving takes here; never to decide.
     """
     from ..operators import Props, StructureError, detect_props
     from ..solvers.candidates import candidates, ranked, told
@@ -66,7 +69,7 @@ def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgeme
         structure = dataclasses.replace(structure, dimension=min(structure.dimension, len(family.axes())))
     constant = _constant(family, seed, found)
     systems, rhs = (1.0, math.inf) if constant else (math.inf, 1.0)
-    model = packaged_model()
+    model = packaged_model() if model is None else model
     names = None
     traits = f"{A.shape[0]} unknowns, {structure}" + (", one matrix for all samples" if constant else "")
     if structure is not None and _coupled(family):

@@ -29,6 +29,9 @@ order than the solver, so a solver that stops exactly at the tolerance would now
 NONE = "none"
 """Name of the solver of families without linear systems."""
 
+PETSC = "petsc"
+"""Name of the strategy that solves by PETSc, over all ranks of ``mpiexec`` where there are several."""
+
 SolveSystems = Callable[[Sequence[System]], "Sequence[Result]"]
 
 
@@ -286,6 +289,12 @@ def _recycled(solver: str, M: str | None, *, shared: bool = False, **options: An
     return make
 
 
+def _petsc(request: Request) -> Method:
+    from .petsc_method import PETScRanks
+
+    return PETScRanks(request.aim, 0.5 if request.dimension > 2 else 0.25)
+
+
 STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "multigrid": _multigrid(),
     "direct": _one_by_one("direct"),
@@ -300,10 +309,12 @@ STRATEGIES: dict[str, Callable[[Request], Method]] = {
     "gmres+amg": _one_by_one("gmres+amg"),
     "bicgstab+ilu0": _one_by_one("bicgstab+ilu0"),
     "gcrodr": _recycled("GCRODR", None),
+    PETSC: _petsc,
 }
 """Named ways to solve; ``fft`` is for constant coefficients on boxes, ``multigrid`` hands on systems that are hard,
 ``superposition`` is for one matrix and right-hand sides of few numbers, ``gcrodr`` is a chain of GCRO-DR(40, 20)
-without preconditioner, for a matrix of any kind."""
+without preconditioner, for a matrix of any kind, ``petsc`` spreads each system over the ranks of ``mpiexec`` and needs
+petsc4py."""
 
 VARIANTS: dict[str, Callable[[Request], Method]] = {
     "multigrid:half": _multigrid(0.5),

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import families
 from .family import Family
-from .methods import Method
+from .methods import PETSC, Method
+from .placement import Local, placed
 from .progress import ProgressCallback
 from .reader import Dataset
 from .replay import read_replay
 from .run import Run
 from .seeding import check_shares
 from .settings import TUNED, check_count, check_tolerance
+from .sharding import JobShard
 
 if TYPE_CHECKING:
     from ..solvers.solver import Solver
@@ -39,7 +42,7 @@ def generate(
     order: str = "none",
     chunk: int = 64,
     workers: int = 1,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     threads: int = 1,
     dtype: str = "float64",
     on_failure: str = "raise",
@@ -82,7 +85,9 @@ def generate(
         chunk. ``tuned`` starts there and decides anew for each chunk, by what earlier chunks took: it tries every way
         that may be worth it once, and parameter variants of the best. What a method on trial fails on is solved by the
         one of ``auto``. It needs tens of chunks to pay. Decisions are stored before their chunk starts. Families of
-        trajectories march by themselves: ``auto`` is ``"none"`` for them, and anything else is refused.
+        trajectories march by themselves: ``auto`` is ``"none"`` for them, and anything else is refused. ``petsc`` in a
+        program that all ranks of ``mpiexec`` run solves each system over all ranks: rank 0 does everything else, and
+        all ranks return the set. The checksum then depends on the number of ranks; solutions agree within `rtol`.
     order : {"none", "greedy", "fft", "hilbert", "angle"}
         In which order the systems of a chunk are solved: `resolvent.datasets.ordering` says what each does. For methods
         that carry something from one system to the next, such as ``"gcrodr"``; others only pay for it. Samples are the
@@ -92,10 +97,12 @@ def generate(
         Samples in a unit of work. Solver state is reset at its border, so it can influence the last bits. A run uses
         at most n/chunk workers.
     workers : int
-        Local processes; 1 works in the calling process. With `executor`, how many chunks it runs at once.
-    executor : concurrent.futures.Executor, optional
-        Where chunks run instead, such as Dask's ``Client.get_executor()`` or an ``MPIPoolExecutor``. Give each of its
-        workers one thread. It is not shut down.
+        Local processes; 1 works in the calling process. With an Executor, how many chunks it runs at once.
+    executor : str or concurrent.futures.Executor, optional
+        Where chunks run instead: ``"dask"`` (a Dask cluster of `workers` processes for this run), ``"dask://host:port"``
+        (the workers of a running scheduler), ``"mpi"`` (the ranks of ``mpiexec -n N python -m mpi4py.futures …``), or
+        an executor such as Dask's ``Client.get_executor()``, which is not shut down. Each worker has one thread's
+        work at a time, and must see `out` under the same path.
     threads : int
         BLAS, OpenMP and numba threads of each worker: part of the configuration, since last bits can depend on it.
     dtype : {"float64", "float32"}
@@ -150,6 +157,62 @@ def generate(
     ...     ds[0]["u"].shape, bool(ds.certificates["rho_stored"].max() < 1e-8)
     ((64, 64), True)
     """
+    with leading(solver) as leads:
+        if leads:
+            run = requested_run(
+                family,
+                n,
+                out=out,
+                seed=seed,
+                rtol=rtol,
+                solver=solver,
+                order=order,
+                chunk=chunk,
+                workers=workers,
+                executor=executor,
+                threads=threads,
+                dtype=dtype,
+                on_failure=on_failure,
+                splits=splits,
+                two_grid=two_grid,
+                progress=progress,
+                replay=replay,
+            )
+            return run(overwrite)
+    return Dataset(Path(out))
+
+
+def leading(solver: object) -> AbstractContextManager[bool]:
+    """Yield True where a run is made: everywhere, except where rank 0 leads the others (`petsc_ranks.session`)."""
+    if solver != PETSC:
+        return nullcontext(True)
+    from .petsc_ranks import session
+
+    return session()
+
+
+def requested_run(
+    family: Family | str,
+    n: int,
+    *,
+    out: str | Path,
+    seed: int = 0,
+    rtol: float | None = None,
+    solver: str | Solver | Method = "auto",
+    order: str = "none",
+    chunk: int = 64,
+    workers: int = 1,
+    executor: Executor | str | None = None,
+    threads: int = 1,
+    dtype: str = "float64",
+    on_failure: str = "raise",
+    splits: Sequence[float] = (0.8, 0.1, 0.1),
+    two_grid: int | None = None,
+    progress: ProgressCallback | None = None,
+    replay: str | Path | None = None,
+    shard: JobShard | None = None,
+) -> Run:
+    """Check what was requested of `generate`, or of `generate_shard`, and return the run that makes it."""
     family = as_family(family)
     rtol = family.default_rtol if rtol is None else rtol
     check_tolerance(rtol)
@@ -160,7 +223,21 @@ def generate(
         )
     if replay is not None and solver not in ("auto", TUNED):
         raise ValueError(f"a replay takes the methods of the set that it repeats: leave solver out, got {solver!r}")
-    run = Run(
+    if shard is not None and solver == TUNED and replay is None:
+        raise ValueError(
+            "a tuned set decides about a chunk by all chunks before it, which shards do not know: leave tuned out, or "
+            "replay the decisions of a set that was tuned"
+        )
+    place = placed(executor, check_count("workers", workers, 1))
+    if solver == PETSC:
+        from .petsc_ranks import ranks
+
+        if ranks() > 1 and not (isinstance(place, Local) and place.workers == 1):
+            raise ValueError(
+                f"{ranks()} ranks solve each system together, so chunks are made one after the other: leave workers "
+                "and executor out, or start without mpiexec"
+            )
+    return Run(
         family,
         check_count("n", n, 1),
         Path(out),
@@ -176,12 +253,11 @@ def generate(
         },
         solver if replay is None else TUNED,
         None if two_grid is None else check_count("two_grid", two_grid, 0),
-        check_count("workers", workers, 1),
-        executor,
+        place,
         progress,
         None if replay is None else read_replay(replay),
+        shard,
     )
-    return run(overwrite)
 
 
 def as_family(family: Family | str) -> Family:

@@ -81,7 +81,9 @@ def versions() -> dict[str, Any]:
 
 def comparable(one: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a session that must agree for two of them to give the same bits."""
-    return {key: one.get(key) for key in ("code", "commit", "python", "libraries", "blas", "processor")}
+    keys = ("code", "commit", "python", "libraries", "blas", "processor")
+    # Over how many ranks a system was spread, where it was.
+    return {key: one.get(key) for key in keys} | ({"ranks": one["ranks"]} if "ranks" in one else {})
 
 
 @functools.cache

@@ -294,7 +294,9 @@ def _opened(path: Path) -> h5py.File:
     """Open an HDF5 file for reading, or say what is wrong with it."""
     if not path.exists():
         parts = path.with_name(path.name + ".parts")
+        shards = path.with_name(path.name + ".shards")
         unfinished = f"; {parts} holds an unfinished set: generate it again to resume" if parts.is_dir() else ""
+        unfinished = f"; {shards} holds shards of it: merge them" if shards.is_dir() else unfinished
         raise FileNotFoundError(f"there is no dataset {path}{unfinished}")
     refuse_foreign(path)
     try:

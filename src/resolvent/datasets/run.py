@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator
-from concurrent.futures import Executor
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +13,21 @@ from . import provenance
 from .arms import arm_method
 from .capacity import refuse_full_disk
 from .chunk_decision import ChunkDecision, entries_of, packed, solve_times, stored_decisions
+from .completion import complete
 from .decision import Decision, decide
 from .discretisation import inspect_discretisation
 from .errors import ConfigurationMismatch, GenerationInterrupted
-from .executors import run_here, run_in_processes, run_on
-from .existing import begun_set, finished_set, refuse_altered, refuse_flagged
+from .existing import begun_set, finished_set, refuse_flagged
 from .family import Family
 from .file_format import Layout
-from .methods import NONE, Method, is_named
+from .methods import NONE, PETSC, Method, is_named
+from .placement import Placement, refuse_unseen
 from .progress import Meter, ProgressCallback
-from .publication import blocks_of_file, blocks_of_shards, chunk_table, extended_table, publish
 from .reader import Dataset
 from .replay import Replay
 from .schedule import OneMethod, Schedule, TunedSchedule
 from .settings import DTYPES, TUNED, Settings, changes_text, check_choice, configuration, differences, plain
+from .sharding import JobShard, made_elsewhere
 from .worker import ChunkRecord, ChunkTask
 from .workspace import Workspace, parts_folder
 
@@ -49,12 +48,13 @@ class Run:
         options: dict[str, Any],
         solver: str | Solver | Method,
         two_grid: int | None,
-        workers: int,
-        executor: Executor | None,
+        placement: Placement,
         progress: ProgressCallback | None,
         replay: Replay | None = None,
+        shard: JobShard | None = None,
     ) -> None:
-        self.family, self.n, self.out = family, n, out
+        self.family, self.n, self.out, self.shard = family, n, out, shard
+        self.folder = parts_folder(out) if shard is None else shard.folder(out)
         self.layout = Layout(family, check_choice("dtype", options["dtype"], DTYPES))
         with fixed_threads(options["threads"]):
             self.decision: Decision = decide(solver, options["rtol"], family, options["seed"], options["chunk"])
@@ -69,11 +69,13 @@ class Run:
         if replay is not None:
             replay.check(self.config, n)
         self._keep_decision()
-        self.two_grid, self.workers, self.executor, self.progress = two_grid, workers, executor, progress
+        self.two_grid, self.placement, self.progress = two_grid, placement, progress
         self.published = 0
         """Samples of the finished file that are kept."""
         self.decided: dict[int, ChunkDecision] = {}
         """Decisions about the chunks of that file."""
+        self.elsewhere: dict[int, list[ChunkRecord]] = {}
+        """Chunks that other shards have."""
         self.schedule: Schedule = OneMethod(self.settings.method)
 
     @property
@@ -88,7 +90,7 @@ class Run:
 
     def _keep_decision(self) -> None:
         """Keep to the solver that the rule chose when the set was begun, should the rule have changed since."""
-        begun = begun_set(self.out) if self.decision.requested in ("auto", TUNED) else None
+        begun = begun_set(self.out, self.folder) if self.decision.requested in ("auto", TUNED) else None
         changed = {} if begun is None else differences(begun[0], self.config)
         if self.tuned:
             rule = None if self.replay is None else self.replay.rule
@@ -120,17 +122,35 @@ class Run:
             if self.published == self.n:
                 workspace.clear()
                 return Dataset(self.out)
-            try:
-                self._adopt(workspace, overwrite)
-                with fixed_threads(self.settings.threads):
-                    self._generate(workspace)
-                    self._publish(workspace)
-            except KeyboardInterrupt as interrupt:
-                workspace.reread()  # the last chunk may be entered on disk and not yet here
-                done = self.published + self._fresh(workspace)
-                raise GenerationInterrupted(done, self.n, str(self.out)) from interrupt
+            self._make(workspace, overwrite)
             workspace.clear()
         return Dataset(self.out)
+
+    def make_shard(self) -> tuple[int, int, int]:
+        """Make what is missing of the shard; return its number of chunks, of samples, and of samples made now."""
+        found = self._published(False)
+        self.published = 0 if found is None else len(found)
+        refuse_full_disk(self.out, self.layout, self.n, self.published)
+        with Workspace(self.out, self.folder) as workspace:
+            self.elsewhere = made_elsewhere(self.out, self.folder, self.config)
+            workspace.check_shards()
+            before = self._fresh(workspace)
+            if before < self._total() - self._first():
+                self._make(workspace, False)
+            return len(self._chunks()), self._total() - self._first(), self._fresh(workspace) - before
+
+    def _make(self, workspace: Workspace, overwrite: bool) -> None:
+        """Make the chunks that are missing, and the file unless this is a shard."""
+        try:
+            self._adopt(workspace, overwrite)
+            with fixed_threads(self.settings.threads):
+                self._generate(workspace)
+                if self.shard is None:
+                    self._publish(workspace)
+        except KeyboardInterrupt as interrupt:
+            workspace.reread()  # the last chunk may be entered on disk and not yet here
+            done = self._first() + self._fresh(workspace)
+            raise GenerationInterrupted(done, self._total(), str(self.out)) from interrupt
 
     def _published(self, overwrite: bool) -> Dataset | None:
         """Return the finished file that this run continues, if there is one."""
@@ -166,12 +186,18 @@ class Run:
         if self.settings.on_failure == "raise":  # a flagged sample of an earlier run is then made again, and refused
             workspace.records = {chunk: record for chunk, record in workspace.records.items() if not record.failed}
         repeated = {} if self.replay is None else {"replay": str(self.replay.source)}
+        if self.shard is not None:
+            repeated["shard"] = str(self.shard)
+        if self.settings.solver == PETSC:
+            from .petsc_ranks import ranks
+
+            repeated["ranks"] = str(ranks())
         session = provenance.session(
-            workers=self.workers,
-            executor="none" if self.executor is None else type(self.executor).__qualname__,
+            workers=self.placement.workers,
+            executor=self.placement.label,
             on_failure=self.settings.on_failure,
             requested=self.n,
-            found=self.published + self._fresh(workspace),
+            found=self._first() + self._fresh(workspace),
             **repeated,
         )
         for earlier in manifest["sessions"]:
@@ -216,10 +242,13 @@ class Run:
             with Dataset(self.out) as old:
                 return {key: old.provenance[key] for key in ("sessions", "discretisation")}
         seed, method = self.settings.seed, self.settings.method
+        estimates = self.two_grid
+        if self.shard is not None and self.shard.index:  # one shard estimates, so that the set has one estimate
+            estimates = 0
         with fixed_threads(self.settings.threads):
             return {
                 "sessions": [],
-                "discretisation": inspect_discretisation(self.family, seed, self.n, method, self.two_grid),
+                "discretisation": inspect_discretisation(self.family, seed, self.n, method, estimates),
             }
 
     # Chunks ----------------------------------------------------------------------------------------------------------
@@ -227,21 +256,32 @@ class Run:
     def _chunks(self) -> range:
         """Return the numbers of the chunks with samples that the finished file does not have."""
         size = self.settings.chunk
-        return range(self.published // size, -(-self.n // size))
+        first, stop = self.published // size, -(-self.n // size)
+        return range(first, stop) if self.shard is None else self.shard.chunks(first, stop)
 
     def _span(self, chunk: int) -> tuple[int, int]:
         """Return start and stop of the samples of a chunk that the finished file does not have."""
         size = self.settings.chunk
         return max(chunk * size, self.published), min((chunk + 1) * size, self.n)
 
+    def _first(self) -> int:
+        """Number of samples that count as done from the start: those of the finished file, or none of a shard."""
+        return self.published if self.shard is None else 0
+
+    def _total(self) -> int:
+        """Number of samples that the set, or the shard, shall have."""
+        return self._first() + sum(stop - start for start, stop in map(self._span, self._chunks()))
+
     def _has(self, workspace: Workspace, chunk: int) -> bool:
         record, (start, stop) = workspace.records.get(chunk), self._span(chunk)
-        return record is not None and record.start <= start and record.stop >= stop
+        others = [r for r in self.elsewhere.get(chunk, ()) if not (r.failed and self.settings.on_failure == "raise")]
+        return any(r.start <= start and r.stop >= stop for r in (*others, *([] if record is None else [record])))
 
     def _done(self, workspace: Workspace) -> list[int]:
         """Return the chunks that need not be made, found without going through those that must."""
         chunks = self._chunks()
-        return [chunk for chunk in workspace.records if chunk in chunks and self._has(workspace, chunk)]
+        known = workspace.records | self.elsewhere
+        return [chunk for chunk in known if chunk in chunks and self._has(workspace, chunk)]
 
     def _fresh(self, workspace: Workspace) -> int:
         """Number of samples in finished chunks that the finished file does not have."""
@@ -279,60 +319,37 @@ class Run:
         )
 
     def _generate(self, workspace: Workspace) -> None:
-        resumed = self.published + self._fresh(workspace)
+        resumed = self._first() + self._fresh(workspace)
         missing = len(self._chunks()) - len(self._done(workspace))
-        workers = min(self.workers, missing)
         self.schedule = self._tuned_schedule(workspace) if self.tuned else OneMethod(self.settings.method)
-        meter = Meter(self.progress, "generate", resumed, self.n)
+        meter = Meter(self.progress, "generate", resumed, self._total())
         for record in workspace.records.values():
             meter.note(record)
         meter.report()
 
         def on_record(record: ChunkRecord) -> None:
+            refuse_unseen(workspace.folder, record)
             workspace.append(record)
             self.schedule.finished(record)
             meter.chunk(record)
 
-        if self.executor is not None:
-            run_on(self.executor, self._tasks(workspace), on_record, max(workers, 1))
-        elif workers > 1:
-            run_in_processes(self._tasks(workspace), on_record, workers)
-        else:
-            run_here(self._tasks(workspace), on_record, meter.sample)
+        self.placement.run(self._tasks(workspace), on_record, meter.sample, missing)
 
     def _publish(self, workspace: Workspace) -> None:
         assert workspace.manifest is not None
-        meter = Meter(self.progress, "publish", 0, self.n)
-        records = [(workspace.records[chunk], *self._span(chunk)) for chunk in self._chunks()]
-        blocks = blocks_of_shards(workspace.folder, self.layout, records)
-        made = [dataclasses.replace(record, start=start, stop=stop) for record, start, stop in records]
-        table = chunk_table(made)
-        if self.published:
-            refuse_altered(self.out)
-            blocks = chain(blocks_of_file(self.out, self.layout, self.published), blocks)
-            table = extended_table(self.out, table)
         stored = {key: workspace.manifest[key] for key in ("family", "decision", "discretisation", "sessions")}
         if self.tuned:
             decisions = (self.decided | workspace.decisions).values()
             stored["tuning"] = packed(d for d in decisions if d.chunk < self._chunks().stop)
-        card = workspace.manifest["family"]
-        sessions = workspace.manifest["sessions"]
-        publish(
+        complete(
             self.out,
-            workspace.folder / f"{self.out.name}.tmp",
+            workspace.folder,
+            [(workspace.records[chunk], *self._span(chunk)) for chunk in self._chunks()],
             family=self.family,
             layout=self.layout,
             n=self.n,
+            published=self.published,
             config=self.config,
-            provenance=stored,
-            attributes={
-                "family": card["name"],
-                **{key: card[key] for key in ("title", "equation", "domain", "boundary", "law", "licence")},
-                "seed": str(self.settings.seed),
-                "code_version": sessions[-1]["code"],
-                "created": provenance.utc_now(),
-            },
-            blocks=blocks,
-            chunks=table,
-            on_samples=meter.reached,
+            stored=stored,
+            progress=self.progress,
         )

@@ -1,0 +1,81 @@
+"""`generate --shard` and `merge`: one set by several jobs, from the command line."""
+
+import re
+
+import pytest
+
+from resolvent import datasets
+from resolvent.cli import generate as command
+
+
+def shard(run, out, which, *options):
+    return run("generate", "darcy", "-n", 10, "-r", 8, "--chunk", 2, "--out", out, "--shard", which, *options)
+
+
+def test_shards_are_made_and_merged(run, tmp_path):
+    out = tmp_path / "d.h5"
+    first = shard(run, out, "0/2")
+    assert first.exit_code == 0, first.output
+    text = " ".join(first.stdout.split())
+    assert "shard 0/2 is complete, 6 samples in 3 chunks, 6 of them made now" in text
+    assert f"`resolvent merge {out}` puts the shards together" in text
+    assert shard(run, out, "1/2", "--workers", 2).exit_code == 0
+    merged = run("merge", out)
+    assert merged.exit_code == 0, merged.output
+    assert "10 samples of darcy2d, merged" in merged.stdout and "10 of 10, 0 failed" in merged.stdout
+    one = run("generate", "darcy", "-n", 10, "-r", 8, "--chunk", 2, "--out", tmp_path / "one.h5")
+    checksum = re.compile(r"SHA-256 ([0-9a-f]{64})")
+    assert checksum.findall(one.stdout) == checksum.findall(merged.stdout) != []
+    again = run("merge", out)
+    assert again.exit_code == 0 and checksum.findall(again.stdout) == checksum.findall(merged.stdout)
+
+
+def test_what_is_missing_is_said(run, refused, tmp_path, monkeypatch):
+    out = tmp_path / "d.h5"
+    monkeypatch.setattr("sys.argv", ["resolvent", "generate", "darcy", "-n", "10", "--shard", "0/3"])
+    shard(run, out, "0/3")
+    refused(2, r"3 chunks (1, 2, 4) are missing|resolvent generate darcy -n 10 --shard 1/3|--shard 2/3", "merge", out)
+    assert not out.exists()
+    refused(2, "there are no shards of", "merge", tmp_path / "other.h5")
+
+
+@pytest.mark.parametrize("which", ["2/2", "1", "auto", "x/y"])
+def test_a_wrong_shard_is_refused(refused, tmp_path, which, monkeypatch):
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
+    refused(2, "shard", "generate", "darcy", "-n", 4, "-r", 8, "--shard", which, "--out", tmp_path / "d.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_shards_of_a_tuned_set_and_overwriting_are_refused(refused, tmp_path):
+    options = ("generate", "darcy", "-n", 4, "-r", 8, "--shard", "0/2", "--out", tmp_path / "d.h5")
+    refused(2, "a tuned set decides about a chunk by all chunks before it", *options, "--solver", "tuned")
+    refused(2, "--overwrite discards what other shards may need", *options, "--overwrite")
+
+
+def test_an_executor_by_name(run, refused, tmp_path):
+    out = tmp_path / "d.h5"
+    result = run("generate", "darcy", "-n", 4, "-r", 8, "--executor", "local", "--out", out)
+    assert result.exit_code == 0, result.output
+    refused(2, "executor must be 'local', 'dask'", "generate", "darcy", "-n", 6, "--executor", "slurm", "--out", out)
+    with datasets.open(out) as ds:
+        assert ds.provenance["sessions"][0]["executor"] == "none"
+
+
+def test_explain_says_what_a_set_will_take(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("generate", "darcy", "-n", 100_000, "--explain", "--workers", 2)
+    text = " ".join(result.stdout.split())
+    assert result.exit_code == 0, result.output
+    assert re.search(r"time about \d+ (s|min) for 100000 samples, 2 workers, .* a sample \(draw .*solve", text)
+    assert re.search(r"file 6\.1 GiB, 12\.3 GiB until it is complete, .* free", text)
+    assert re.search(r"memory about [0-9.]+ [MG]iB a worker", text)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_run_is_announced_and_a_short_one_is_not(run, tmp_path, monkeypatch):
+    short = run("generate", "darcy", "-n", 4, "-r", 8, "--out", tmp_path / "short.h5")
+    assert "a worker" not in short.stderr
+    monkeypatch.setattr(command, "_LONG", 0.0)
+    long = run("generate", "darcy", "-n", 4, "-r", 8, "--out", tmp_path / "long.h5")
+    assert re.search(r"time: about 1 s for 4 samples", long.stderr)
+    assert "memory: about" in long.stderr and "file: " in long.stderr
