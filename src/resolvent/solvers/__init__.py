@@ -11,6 +11,7 @@ from .direct import Direct
 from .facade import bicg, bicgstab, cg, cgs, gcrotmk, gmres, lgmres, lsmr, lsqr, minres, qmr, solve, tfqmr
 from .fast_poisson import FastPoisson
 from .fixed_threads import fixed_threads
+from .kronecker import KroneckerSolver
 from .krylov.bicg import BiCG
 from .krylov.bicgstab import BiCGStab
 from .krylov.block_cg import BlockCG
@@ -121,6 +122,7 @@ __all__ = [
     "GeometricMultigrid",
     "Guess",
     "Jacobi",
+    "KroneckerSolver",
     "LineJacobi",
     "Multigrid",
     "MultigridCG",
