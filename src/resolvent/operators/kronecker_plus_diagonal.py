@@ -216,7 +216,8 @@ def _dtype(d: Any) -> np.dtype:
         from ._torch import numpy_dtype
 
         return numpy_dtype(d.dtype)
-    return np.dtype(d.dtype)
+    dtype: np.dtype = d.dtype
+    return dtype
 
 
 def _claims(d: Any) -> Props:

@@ -74,6 +74,7 @@ from .sequences import (
 )
 from .solver import Solver
 from .status import Status
+from .toeplitz_solver import ToeplitzSolver
 
 __all__ = [
     "AMG",
@@ -145,6 +146,7 @@ __all__ = [
     "SpacePolicy",
     "Status",
     "Timing",
+    "ToeplitzSolver",
     "bicg",
     "bicgstab",
     "cg",

@@ -40,7 +40,8 @@ class FactorLU:
         outer, n, inner = X.shape
         lines = X.movedim(1, 0).reshape(n, -1)
         solved = torch.linalg.lu_solve(self._lu.to(X.dtype), self._pivots, lines, adjoint=adjoint)
-        return solved.reshape(n, outer, inner).movedim(0, 1)
+        fields: torch.Tensor = solved.reshape(n, outer, inner)
+        return fields.movedim(0, 1)
 
     def logdet(self) -> tuple[Any, float]:
         """Return sign and log|det A|."""

@@ -30,7 +30,7 @@ class BalancedFactors(StructuredFactors):
         self.shape = A.shape
         K = A.structured
         scaled = []
-        for factor, d in zip(K.axes, parts, strict=True):  # type: ignore[attr-defined]
+        for factor, d in zip(K.axes, parts, strict=True):
             s = 1.0 / np.sqrt(d)
             scaled.append(Dense(s[:, None] * factor.to_dense() * s[None, :], props=factor.props & _KEPT))
         self._inner = Diagonalisation(KroneckerPlusDiagonal(Kronecker(*scaled), 1.0))
@@ -59,23 +59,28 @@ _KEPT = Props.SYMMETRIC | Props.SELF_ADJOINT | Props.POSITIVE_DEFINITE | Props.S
 
 def balanced(A: KroneckerPlusDiagonal) -> BalancedFactors:
     """Return the factors of K + D where d is a positive Kronecker product of vectors; StructureError otherwise."""
-    message = (
-        f"the diagonal of {A!r} varies: use GMRES, or CG where A is definite, with M=KroneckerSolver(); only a product "
-        "with a positive diagonal that is itself a Kronecker product of vectors is solved directly"
-    )
-    K = A.structured
-    if not isinstance(K, Kronecker) or A._holds_torch() or A.d.dtype.kind == "c" or not (A.d > 0.0).all():
-        raise StructureError(message)
+    parts = separable_parts(A)
+    if parts is None:
+        raise StructureError(
+            f"the diagonal of {A!r} varies: use GMRES, or CG where A is definite, with M=KroneckerSolver(); only a "
+            "product with a positive diagonal that is itself a Kronecker product of vectors is solved directly"
+        )
+    return BalancedFactors(A, parts)
+
+
+def separable_parts(A: KroneckerPlusDiagonal) -> list[np.ndarray] | None:
+    """Return d_1, …, d_k with d = d_1 ⊗ … ⊗ d_k > 0 if K is a product and d is of that form, else None."""
+    K, d = A.structured, A.d
+    if not isinstance(K, Kronecker) or A._holds_torch() or d.dtype.kind == "c" or d.ndim == 0:
+        return None
+    if not (np.isfinite(d).all() and (d > 0.0).all()):
+        return None
     sizes = [f.shape[0] for f in K.axes]
-    field = A.d.reshape(sizes)
-    # A rank-one field is given by the lines through one of its points.
-    lines = []
-    for a in range(len(sizes)):
-        lines.append(field[tuple(slice(None) if b == a else 0 for b in range(len(sizes)))])
-    lines = [lines[0], *(line / field[(0,) * len(sizes)] for line in lines[1:])]
+    axes, field = range(len(sizes)), d.reshape(sizes)
+    # A field of rank one is given by the lines through one of its points.
+    lines = [field[tuple(slice(None) if b == a else 0 for b in axes)] for a in axes]
+    lines = [lines[0], *(line / d[0] for line in lines[1:])]
     product = lines[0]
     for line in lines[1:]:
         product = np.multiply.outer(product, line)
-    if not np.abs(product - field).max() <= 1e-13 * np.abs(field).max():
-        raise StructureError(message)
-    return BalancedFactors(A, lines)
+    return lines if np.abs(product - field).max() <= 1e-13 * field.max() else None

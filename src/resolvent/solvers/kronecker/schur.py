@@ -21,8 +21,8 @@ _BLOCK = 16
 class SchurFactors(StructuredFactors):
     """A_k = Q_k T_k Q_kᴴ: unitary transformations, then back-substitution in (T_1 ⊕ … ⊕ T_d + shift) Y = Qᴴ F.
 
-    Two axes keep the real Schur form of real factors and end in `triangular_sylvester`. With more axes, Schur factors are
-    complex; the slices of the first axis are eliminated one after the other, each a system with one axis fewer and
+    Two axes keep the real Schur form of real factors and end in `triangular_sylvester`. With more axes, Schur factors
+    are complex; the slices of the first axis are eliminated one after the other, each a system with one axis fewer and
     another shift.
 
     Notes
@@ -56,8 +56,8 @@ class SchurFactors(StructuredFactors):
             if not np.isfinite(matrix).all():
                 raise SingularError("a factor holds NaN or infinity")
             # The last axis acts from the right, so that its transpose is to be triangular: A_dᵀ = W R Wᴴ.
-            last = a == len(A.axes) - 1 > 0
-            T, Q = scipy.linalg.schur(matrix.T if last else matrix, output=output, check_finite=False)
+            right = a == len(A.axes) - 1 > 0
+            T, Q = scipy.linalg.schur(matrix.T if right else matrix, output=output, check_finite=False)
             self._T.append(T)
             self._Q.append(Q)
         eigenvalues = [np.diagonal(T) if output == "complex" else _eigenvalues(T) for T in self._T]

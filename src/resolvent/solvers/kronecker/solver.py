@@ -68,7 +68,8 @@ class KroneckerSolver(Solver, Recipe):
 
     Cost on N^d points: O(N³) once; then 4 d N^{d+1} flops for eigenvectors, 2 d N^{d+1} for LU, and O(N^d log N) for
     transforms. Storage: the factors (N² numbers each), and one or two vectors. Do not use it for axes of many
-    thousand points without constant coefficients, nor as a preconditioner where coefficients vary by orders of magnitude.
+    thousand points without constant coefficients, nor as a preconditioner where coefficients vary by orders of
+    magnitude.
 
     Parameters
     ----------

@@ -51,25 +51,25 @@ def triangular_sylvester(T: Array, R: Array, F: Array, *, adjoint: bool = False)
         np.divide(Y, scale, out=F)
     elif m >= n:
         s = _middle(T)
-        T12, first, second = T[:s, s:], F[:s], F[s:]
+        above, first, second = T[:s, s:], F[:s], F[s:]
         if adjoint:
             triangular_sylvester(T[:s, :s], R, first, adjoint=True)
-            second -= T12.conj().T @ first
+            second -= above.conj().T @ first
             triangular_sylvester(T[s:, s:], R, second, adjoint=True)
         else:
             triangular_sylvester(T[s:, s:], R, second)
-            first -= T12 @ second
+            first -= above @ second
             triangular_sylvester(T[:s, :s], R, first)
     else:
         s = _middle(R)
-        R12, first, second = R[:s, s:], F[:, :s], F[:, s:]
+        above, first, second = R[:s, s:], F[:, :s], F[:, s:]
         if adjoint:
             triangular_sylvester(T, R[s:, s:], second, adjoint=True)
-            first -= second @ R12.conj().T
+            first -= second @ above.conj().T
             triangular_sylvester(T, R[:s, :s], first, adjoint=True)
         else:
             triangular_sylvester(T, R[:s, :s], first)
-            second -= first @ R12
+            second -= first @ above
             triangular_sylvester(T, R[s:, s:], second)
 
 

@@ -62,7 +62,7 @@ def _axis_of(factor: LinearOperator) -> Reference | None:
     n = factor.shape[0]
     if isinstance(factor, Dense | Toeplitz):
         entries = factor.to_dense() if isinstance(factor, Dense) else np.concatenate([factor.c, factor.r[1:]])
-        # A periodic axis has two entries more than a tridiagonal one; a Toeplitz one is told by its first row and column.
+        # A periodic axis has two entries more than a tridiagonal one; of a Toeplitz one two vectors tell.
         if np.count_nonzero(entries) > (3 * n if isinstance(factor, Dense) else 5):
             return None
     elif isinstance(factor, Sparse) and factor.nnz > 3 * n:
