@@ -84,6 +84,7 @@ def _twice(x):
 B = random_array((6, 6), seed=5)
 C = random_array((6, 6), complex, seed=6)
 
+
 def definite(n, seed=0, dtype=float):
     """A dense positive definite operator."""
     X = random_array((n, n), dtype, seed)
@@ -121,8 +122,8 @@ KRONECKER: dict[str, Callable[[], LinearOperator]] = {
     "Kronecker adjoint": lambda: Kronecker(random_dense(3, 4, complex), random_dense(5, 2)).H,
     "Kronecker transpose": lambda: Kronecker(random_dense(3, 4, complex), random_dense(5, 2)).T,
     "Kronecker multiple": lambda: (2.0 - 1.0j) * Kronecker(random_dense(3), random_dense(4)),
-    "Kronecker of products": lambda: Kronecker(random_dense(3, 2), random_dense(4)) @ Kronecker(
-        random_dense(2, 3), sparse((4, 4))
+    "Kronecker of products": lambda: (
+        Kronecker(random_dense(3, 2), random_dense(4)) @ Kronecker(random_dense(2, 3), sparse((4, 4)))
     ),
     "KroneckerSum": lambda: KroneckerSum(random_dense(3), random_dense(4)),
     "KroneckerSum of one": lambda: KroneckerSum(random_dense(5)),
@@ -137,15 +138,19 @@ KRONECKER: dict[str, Callable[[], LinearOperator]] = {
     "KroneckerSum multiple": lambda: (1.0 + 2.0j) * KroneckerSum(random_dense(3), random_dense(4)),
     "KroneckerSum larger than dense_limit": lambda: KroneckerSum(diffusion(30), diffusion(40)),
     "Kronecker and a multiple of the identity": lambda: KroneckerPlusDiagonal(Kronecker(definite(3), definite(4)), 0.1),
-    "KroneckerSum and a diagonal": lambda: KroneckerSum(random_dense(3), random_dense(4))
-    + Diagonal(random_array(12, complex)),
+    "KroneckerSum and a diagonal": lambda: (
+        KroneckerSum(random_dense(3), random_dense(4)) + Diagonal(random_array(12, complex))
+    ),
     "KroneckerSum and a field": lambda: KroneckerPlusDiagonal(
         KroneckerSum(diffusion(3), diffusion(4)), np.arange(12.0).reshape(3, 4)
     ),
-    "sum of Kroneckers": lambda: Kronecker(random_dense(3, 2), random_dense(4))
-    + Kronecker(random_dense(3, 2, complex), sparse((4, 4))),
+    "sum of Kroneckers": lambda: (
+        Kronecker(random_dense(3, 2), random_dense(4)) + Kronecker(random_dense(3, 2, complex), sparse((4, 4)))
+    ),
     "sum of definite Kroneckers": lambda: SumOfKroneckers(
-        Kronecker(definite(3), definite(4)), Kronecker(definite(3, 5), definite(4, 6)), Kronecker(definite(3), definite(4))
+        Kronecker(definite(3), definite(4)),
+        Kronecker(definite(3, 5), definite(4, 6)),
+        Kronecker(definite(3), definite(4)),
     ),
     "Toeplitz": lambda: Toeplitz(random_array(7), random_array(5, seed=1)),
     "Toeplitz complex": lambda: Toeplitz(random_array(7, complex)),
