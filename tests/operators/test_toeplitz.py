@@ -181,7 +181,7 @@ def test_kernel_differentiation_converges_and_shares_one_decomposition():
 
 def test_an_indefinite_covariance_names_the_jitter():
     x = np.linspace(0.0, 1.0, 60)
-    with pytest.raises(ValueError, match="not positive definite.*take eps ≥"):
+    with pytest.raises(ValueError, match=r"not positive definite.*take eps ≥"):
         KernelDiff(SpectralKernel([1.0], [-2.0], [0.0], window="gaussian"), x, 2, eps=0.0)
     D = KernelDiff(SpectralKernel([1.0], [-2.0], [0.0], window="gaussian"), x, 2, eps=1e-8)
     before = D.to_dense().copy()

@@ -188,7 +188,8 @@ def test_the_contract_of_solvers(name, method, monkeypatch):
         assert check(solver, np.random.default_rng(3)) is not None
     except (contract.Skipped, StructureError) as reason:
         # Instrumented and assembled operators hide their structure, and there is no preconditioner to examine.
-        assert any(word in str(reason) for word in ("Counted", "not Sparse(", "precondition")), reason
+        if not any(word in str(reason) for word in ("Counted", "not Sparse(", "precondition")):
+            raise
 
 
 # Known answers ---------------------------------------------------------------------------------------------------
@@ -377,8 +378,8 @@ def test_a_new_shift_keeps_the_factors(method, monkeypatch):
     result = prepared.solve(b)
     assert result.converged
     np.testing.assert_allclose(A.to_dense() @ result.x, b, atol=1e-9)
+    A.update(factors=(shifted(6, 2), None))
     with pytest.raises(AssertionError, match="decomposed again"):
-        A.update(factors=(shifted(6, 2), None))
         prepared.solve(b)
 
 

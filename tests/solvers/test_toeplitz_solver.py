@@ -79,7 +79,9 @@ def test_the_contract_of_solvers(name, monkeypatch):
     try:
         assert dict(contract.CHECKS)[name](ToeplitzSolver(), np.random.default_rng(3)) is not None
     except (contract.Skipped, StructureError) as reason:
-        assert any(word in str(reason) for word in ("Counted", "not Sparse(", "precondition")), reason
+        # Instrumented and assembled operators hide their structure, and there is no preconditioner to examine.
+        if not any(word in str(reason) for word in ("Counted", "not Sparse(", "precondition")):
+            raise
 
 
 @pytest.mark.parametrize("kind", ["general", "self-adjoint", "circulant"])

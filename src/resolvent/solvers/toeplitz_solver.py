@@ -204,7 +204,7 @@ class CirculantInverse(LinearOperator):
         if null.all():
             raise StructureError(f"the circulant nearest to {T!r} is zero: use another preconditioner")
         values[null] = size[~null].min()
-        self._values = values.real if Props.SELF_ADJOINT in T.props else values
+        self._values: Array = values.real if Props.SELF_ADJOINT in T.props else values
 
     def _matmat(self, X: Array) -> Array:
         return _real(scipy.fft.ifft(scipy.fft.fft(X, axis=0) / self._values[:, None], axis=0), X)
