@@ -267,3 +267,20 @@ def test_scaling_runs_in_a_tiny_form(tmp_path):
         assert row["1"]["rate"] > 0.0 and row["ratio"] > 0.0
         assert row["1"]["workers"] == 1 and row["2"]["workers"] <= 2
     assert report["triad"]["gain"] > 0.5
+
+
+def test_kronecker_runs_in_a_tiny_form(tmp_path):
+    kronecker = load("kronecker")
+    kronecker.main(["--quick", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "kronecker-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "kronecker-quick.png").stat().st_size > 10_000
+    assert {row["kind"] for row in report["products"]} == {"product", "sum", "tridiagonal sum"}
+    assert all(row["error"] <= 1e-12 for row in report["products"])
+    assert all({"resolvent", "SciPy CSR"} <= set(row["seconds"]) for row in report["products"])
+    assert all(value <= 1e-8 for row in report["solves"] for value in row["residual"].values())
+    assert {"SciPy solve_sylvester", "SuperLU", "FastPoisson, assembled"} <= {
+        name for row in report["solves"] for name in row["solve"]
+    }
+    for row in report["preconditioned"]:
+        assert row["KroneckerSolver"]["residual"] <= 1.01e-8, row
+        assert row["KroneckerSolver"]["iterations"] < row["none"]["iterations"], row
