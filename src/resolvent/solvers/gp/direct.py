@@ -1,0 +1,123 @@
+"""Direct solution with fixed kernels, and the choice among kernels and jitters by the defect."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .collocation import Collocation, LinearSolve, orders_along
+from .defect import Defect, estimate_defect
+from .frequencies import source_peaks
+from .interpolant import KernelInterpolant
+from .kernel_axis import KernelAxis
+from .kernels import Shape, SpectralMixture, mixture
+from .pde import PDE
+
+JITTERS = (1e-6, 1e-8, 1e-10, 1e-12, 1e-13)
+"""Jitters relative to a variance of 1, the largest first: conditioning sets the accuracy."""
+SCALES = (-6.0, -4.0, -2.0, 0.0, 2.0)
+"""Values of log_ls."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One model: a shape of kernel, a scale, a jitter, and what its defect was."""
+
+    shape: str
+    log_ls: float
+    eps: float
+    defect: Defect
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DirectSolution:
+    """Values at the nodes and their interpolant, with the kernels and the jitter they were found with."""
+
+    function: KernelInterpolant
+    U: np.ndarray
+    axes: list[KernelAxis]
+    eps: float
+    solve: LinearSolve
+    newton: tuple[float, ...] = ()
+    tried: tuple[Setting, ...] = ()
+    defect: Defect | None = None
+
+
+def source_kernels(
+    pde: PDE, axes: Sequence[np.ndarray], log_ls: float = -2.0, shape: Shape = "student-t"
+) -> list[SpectralMixture]:
+    """Return one kernel an axis: the frequencies of the source along it, and frequency 0."""
+    found = []
+    for axis in range(len(axes)):
+        omega = source_peaks(pde, axes, axis).omega
+        found.append(mixture(np.concatenate([[0.0], omega / (2.0 * np.pi)]), log_ls, shape))
+    return found
+
+
+def solve_direct(pde: PDE, axes: Sequence[KernelAxis], eps: float) -> DirectSolution:
+    """Return the solution with given kernels: one Kronecker-sum solve, Newton's method where it is nonlinear.
+
+    Cost in d dimensions with n nodes an axis: O(n³) for matrices and factors, O(n^(d+1)) for each solve.
+    """
+    matrices = [
+        {r: axis.differentiation(r, eps) for r in orders_along(pde, j)} for j, axis in enumerate(axes)
+    ]
+    nodes = [axis.x for axis in axes]
+    if pde.nonlinear is None:
+        U, record = Collocation(pde, nodes, matrices).solve()
+        steps: tuple[float, ...] = ()
+    else:
+        from .newton import solve_newton
+
+        U, record, steps = solve_newton(pde, nodes, matrices)
+    return DirectSolution(KernelInterpolant(axes, U, eps), U, list(axes), eps, record, steps)
+
+
+def solve_by_choice(
+    pde: PDE,
+    nodes: Sequence[np.ndarray],
+    shapes: Sequence[Shape] = ("student-t", "gaussian"),
+    scales: Sequence[float] = SCALES,
+    jitters: Sequence[float] = JITTERS,
+    enough: float = 0.0,
+) -> DirectSolution:
+    """Return the solution of the setting with the smallest estimated error, known solutions never seen.
+
+    For each kernel the jitter goes down as long as the estimate does. The choice ends early below `enough`.
+    """
+    best: DirectSolution | None = None
+    tried: list[Setting] = []
+    for shape, log_ls in _settings(shapes, scales):
+        kernels = source_kernels(pde, nodes, log_ls, shape)
+        shared: list[KernelAxis] = []
+        for kernel, x in zip(kernels, nodes, strict=True):
+            same = [a for a in shared if a.x.size == x.size and np.array_equal(a.x, x) and _equal(a.kernel, kernel)]
+            shared.append(same[0] if same else KernelAxis(kernel, x))
+        for eps in jitters:
+            try:
+                solution = solve_direct(pde, shared, eps)
+            except np.linalg.LinAlgError:  # this jitter does not carry the kernel
+                continue
+            defect = estimate_defect(pde, solution.function, nodes)
+            tried.append(Setting(shape, log_ls, eps, defect))
+            if best is None or best.defect is None or defect.error < best.defect.error:
+                best = dataclasses.replace(solution, defect=defect)
+        if best is not None and best.defect is not None and best.defect.error <= enough:
+            break
+    if best is None:
+        raise ValueError("no kernel and jitter gave a solution: check that the problem has exactly one")
+    return dataclasses.replace(best, tried=tuple(tried))
+
+
+def _settings(shapes: Sequence[Shape], scales: Sequence[float]) -> Iterator[tuple[Shape, float]]:
+    for shape in shapes:
+        for scale in scales:
+            yield shape, scale
+
+
+def _equal(one: SpectralMixture, other: SpectralMixture) -> bool:
+    return one.shape == other.shape and all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("log_w", "log_ls", "mu")
+    )
