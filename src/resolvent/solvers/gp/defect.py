@@ -16,7 +16,7 @@ import numpy as np
 import scipy.linalg
 
 from .collocation import Collocation, orders_along, unknown_nodes
-from .interpolant import refined
+from .kernel_axis import refined
 from .pde import PDE
 
 REFINEMENT = 4

@@ -95,13 +95,18 @@ def solve_by_choice(
         for kernel, x in zip(kernels, nodes, strict=True):
             same = [a for a in shared if a.x.size == x.size and np.array_equal(a.x, x) and _equal(a.kernel, kernel)]
             shared.append(same[0] if same else KernelAxis(kernel, x))
+        lowest, worse = np.inf, 0
         for eps in jitters:
+            if worse == 2:  # rounding has taken over
+                break
             try:
                 solution = solve_direct(pde, shared, eps)
             except np.linalg.LinAlgError:  # this jitter does not carry the kernel
                 continue
             defect = estimate_defect(pde, solution.function, nodes)
             tried.append(Setting(shape, log_ls, eps, defect))
+            worse = worse + 1 if defect.error > 3.0 * lowest else 0
+            lowest = min(lowest, defect.error)
             if best is None or best.defect is None or defect.error < best.defect.error:
                 best = dataclasses.replace(solution, defect=defect)
         if best is not None and best.defect is not None and best.defect.error <= enough:

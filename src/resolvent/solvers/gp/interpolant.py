@@ -8,7 +8,6 @@ import numpy as np
 
 from .along import along
 from .kernel_axis import KernelAxis
-from .kernels import is_uniform
 
 CHUNK = 1 << 22
 """Numbers in memory at a time while scattered points are evaluated: 32 MiB."""
@@ -28,6 +27,7 @@ class KernelInterpolant:
     """
 
     def __init__(self, axes: Sequence[KernelAxis], U: np.ndarray, eps: float) -> None:
+        self.axes = list(axes)
         self.kernels = [axis.kernel for axis in axes]
         self.nodes = [axis.x for axis in axes]
         alpha = np.asarray(U, float)
@@ -66,23 +66,6 @@ class KernelInterpolant:
         The nodes must be uniform.
         """
         value = self.alpha
-        for j, (kernel, x) in enumerate(zip(self.kernels, self.nodes, strict=True)):
-            value = along(refined_matrix(kernel, x, factor, orders[j]), value, j)
+        for j, axis in enumerate(self.axes):
+            value = along(axis.refined_matrix(factor, orders[j]), value, j)
         return value
-
-
-def refined(x: np.ndarray, factor: int) -> np.ndarray:
-    """Return the uniform grid with `factor` steps in each step of x."""
-    return np.linspace(x[0], x[-1], factor * (x.size - 1) + 1)
-
-
-def refined_matrix(kernel, x: np.ndarray, factor: int, order: int) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Return k^(order)(y_i − x_j) for the grid y that refines uniform nodes x: factor · n values, not factor · n²."""
-    if not is_uniform(x):
-        raise ValueError("only a uniform grid can be refined")
-    y = refined(x, factor)
-    first = kernel(y - x[0], order)
-    lags = np.concatenate([(-first if order % 2 else first)[:0:-1], first])  # −(m−1) h/factor … (m−1) h/factor
-    m = y.size
-    i, j = np.arange(m)[:, None], factor * np.arange(x.size)
-    return np.asarray(lags[m - 1 + i - j])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from .kernels import SpectralMixture
+from .kernels import SpectralMixture, is_uniform
 
 INDEFINITE = 1e3
 """Negative eigenvalues beyond this multiple of n u ‖K‖ are no rounding errors."""
@@ -42,6 +42,7 @@ class KernelAxis:
         # A covariance has no negative eigenvalues: what is left of them is rounding.
         self.eigenvalues = np.maximum(self.eigenvalues, 0.0)
         self._turned: dict[int, np.ndarray] = {}
+        self._refined: dict[tuple[int, int], np.ndarray] = {}
 
     def differentiation(self, order: int, eps: float) -> np.ndarray:
         """Return K^(r) (K + eps I)⁻¹, (n, n); the identity for order 0."""
@@ -70,3 +71,22 @@ class KernelAxis:
     def logdet(self, eps: float) -> float:
         """Return log|K + eps I|."""
         return float(np.log(self.eigenvalues + eps).sum())
+
+    def refined_matrix(self, factor: int, order: int) -> np.ndarray:
+        """Return k^(order)(y_i − x_j) for the grid y that refines the nodes: factor · n kernel values, not factor · n².
+
+        It is kept for further jitters.
+        """
+        if not is_uniform(self.x):
+            raise ValueError("only a uniform grid can be refined: evaluate at points of your own instead")
+        if (factor, order) not in self._refined:
+            first = self.kernel(refined(self.x, factor) - self.x[0], order)
+            lags = np.concatenate([(-first if order % 2 else first)[:0:-1], first])  # −(m−1) h/factor … (m−1) h/factor
+            windows = np.lib.stride_tricks.sliding_window_view(lags, factor * (self.x.size - 1) + 1)
+            self._refined[factor, order] = np.ascontiguousarray(windows[:, ::-factor])
+        return self._refined[factor, order]
+
+
+def refined(x: np.ndarray, factor: int) -> np.ndarray:
+    """Return the uniform grid with `factor` steps in each step of x."""
+    return np.linspace(x[0], x[-1], factor * (x.size - 1) + 1)
