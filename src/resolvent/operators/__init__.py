@@ -15,12 +15,20 @@ from .diagonal import Diagonal
 from .ensemble import Ensemble
 from .errors import StructureError
 from .function import Function
+from .kernel_diff import KernelDiff, kernel_matrix
+from .kronecker import Kronecker
+from .kronecker_plus_diagonal import KroneckerPlusDiagonal
+from .kronecker_sum import KroneckerSum
+from .masked import Masked
 from .product import Product
 from .props import SPD, Props
 from .scaled import Scaled
 from .sparse import Sparse
+from .spectral_kernel import SpectralKernel, StationaryKernel
 from .stencil import Stencil
 from .sum import Sum
+from .sum_of_kroneckers import SumOfKroneckers
+from .toeplitz import Toeplitz
 
 __all__ = [
     "SPD",
@@ -30,16 +38,26 @@ __all__ = [
     "Diagonal",
     "Ensemble",
     "Function",
+    "KernelDiff",
+    "Kronecker",
+    "KroneckerPlusDiagonal",
+    "KroneckerSum",
     "LinearOperator",
+    "Masked",
     "Product",
     "Props",
     "Report",
     "Scaled",
     "Sparse",
+    "SpectralKernel",
+    "StationaryKernel",
     "Stencil",
     "StructureError",
     "Sum",
+    "SumOfKroneckers",
+    "Toeplitz",
     "as_operator",
     "check_operator",
     "detect_props",
+    "kernel_matrix",
 ]

@@ -199,3 +199,36 @@ class _Product(torch.autograd.Function):
 def stacked(parts: list[torch.Tensor], axis: int) -> torch.Tensor:
     """Return tensors side by side along a new axis."""
     return torch.stack(parts, axis)
+
+
+def along(factor: LinearOperator, X: torch.Tensor, *, adjoint: bool) -> torch.Tensor:
+    """Return A X[i], or Aᴴ X[i], for the slices of an (outer, n, inner) tensor: one factor of a Kronecker product."""
+    outer, n, inner = X.shape
+    tensor = factor.tensor if isinstance(factor, Tensor) else None
+    if tensor is not None and tensor.layout == torch.strided:
+        A = (tensor.mH if adjoint else tensor).to(X.dtype)
+        return (X[:, :, 0] @ A.mT).unsqueeze(2) if inner == 1 else A @ X
+    lines = X.movedim(1, 0).reshape(n, -1)
+    product = factor._rmatmat(lines) if adjoint else factor._matmat(lines)
+    return product.reshape(-1, outer, inner).movedim(0, 1).contiguous()
+
+
+def kron(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
+    """Return the Kronecker product of two tensors, of matrices or of vectors."""
+    return torch.kron(A.contiguous(), B.contiguous())
+
+
+def stored_on(A: LinearOperator, device: Any, dtype: Any, *, dense: bool = False) -> LinearOperator:
+    """Return an operator on torch storage: with its structure where its class knows how, else as entries."""
+    structured = getattr(A, "_stored_on", None)
+    if structured is not None:
+        moved: LinearOperator = structured(device, dtype)
+        return moved
+    if dense and not A._holds_torch():
+        return Tensor(to_tensor(A.to_dense(), device, dtype), props=A.props, grid=A.grid)
+    return Tensor.from_operator(A, device=device, dtype=dtype)
+
+
+def to_tensor(values: np.ndarray, device: Any, dtype: Any = None) -> torch.Tensor:
+    """Copy an array to a device."""
+    return torch.tensor(values, device=device, dtype=dtype)

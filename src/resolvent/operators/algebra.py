@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import kronecker_algebra
 from .adjoint import Adjoint
 from .base import LinearOperator
 from .convert import as_operator
@@ -19,16 +20,19 @@ from .sum import Sum
 
 
 def add(A: Any, B: Any) -> LinearOperator:
-    """Return A + B; two diagonals stay diagonal, nested sums become one."""
+    """Return A + B; two diagonals stay diagonal, Kronecker structure is kept, nested sums become one."""
     A, B = as_operator(A), as_operator(B)
     if isinstance(A, Diagonal) and isinstance(B, Diagonal) and A.shape == B.shape:
         return Diagonal(A.diagonal() + B.diagonal(), grid=A.grid or B.grid)
+    structured = kronecker_algebra.add(A, B)
+    if structured is not None:
+        return structured
     terms = [*(A.terms if isinstance(A, Sum) else [A]), *(B.terms if isinstance(B, Sum) else [B])]
     return Sum(terms)
 
 
 def compose(A: Any, B: Any) -> LinearOperator:
-    """Return A B; two diagonals stay diagonal, nested products become one, scalars move to the front."""
+    """Return A B; two diagonals stay diagonal, Kronecker products such, nested products become one, scalars go first."""
     A, B = as_operator(A), as_operator(B)
     if isinstance(A, Diagonal) and isinstance(B, Diagonal) and A.shape == B.shape:
         return Diagonal(A.diagonal() * B.diagonal(), grid=A.grid or B.grid)
@@ -36,6 +40,9 @@ def compose(A: Any, B: Any) -> LinearOperator:
         return scale(compose(A.A, B), A.scalar)
     if isinstance(B, Scaled):
         return scale(compose(A, B.A), B.scalar)
+    structured = kronecker_algebra.compose(A, B)
+    if structured is not None:
+        return structured
     factors = [*(A.factors if isinstance(A, Product) else [A]), *(B.factors if isinstance(B, Product) else [B])]
     return Product(factors)
 
@@ -49,7 +56,9 @@ def scale(A: Any, scalar: Any) -> LinearOperator:
         A, scalar = A.A, A.scalar * scalar
     if isinstance(A, Diagonal):
         return Diagonal(A.diagonal() * scalar, grid=A.grid)
-    return A if scalar == 1.0 else Scaled(A, scalar)
+    if scalar == 1.0:
+        return A
+    return kronecker_algebra.scale(A, scalar) or Scaled(A, scalar)
 
 
 def adjoint(A: LinearOperator) -> LinearOperator:
@@ -66,7 +75,7 @@ def adjoint(A: LinearOperator) -> LinearOperator:
         return scale(adjoint(A.A), A.scalar.conjugate())
     if isinstance(A, Diagonal):
         return Diagonal(A.diagonal().conj(), grid=A.grid)
-    return Adjoint(A)
+    return kronecker_algebra.adjoint(A) or Adjoint(A)
 
 
 def transpose(A: LinearOperator) -> LinearOperator:
@@ -77,4 +86,4 @@ def transpose(A: LinearOperator) -> LinearOperator:
         return adjoint(A)
     if isinstance(A, Adjoint) and not A.conjugate:
         return A.A
-    return Adjoint(A, conjugate=False)
+    return kronecker_algebra.transpose(A) or Adjoint(A, conjugate=False)

@@ -372,13 +372,13 @@ class LinearOperator(abc.ABC):
 
     @final
     def to_torch(self, device: Any = "cpu", dtype: Any = None) -> LinearOperator:
-        """Return the same operator on torch storage: a `Tensor` holding a sparse CSR tensor on `device`.
+        """Return the same operator on torch storage on `device`: a sparse CSR `Tensor`; Kronecker structure is kept.
 
         The entries are copied once; products of the result take and return torch tensors on that device.
         """
-        from ._torch import Tensor
+        from ._torch import stored_on
 
-        return Tensor.from_operator(self, device=device, dtype=dtype)
+        return stored_on(self, device, dtype)
 
     @final
     def to_petsc(self, comm: Any = None, form: str = "aij") -> Any:
