@@ -148,7 +148,7 @@ class Collocation:
         b = np.asarray((f - self.apply(U))[self.unknown])
         record = LinearSolve()
         if len(self.shape) == 1:
-            inside = scipy.linalg.solve(self.dense(), b, check_finite=False)
+            inside = scipy.linalg.lu_solve(self._factorised(), b, check_finite=False)
         elif self.separable:
             inside = self.sum_solver()(b)
         else:
@@ -167,6 +167,14 @@ class Collocation:
         if self.diagonal is not None:
             A[np.diag_indices(self.shape[0])] += self.diagonal
         return A[self.unknown[0], self.unknown[0]]
+
+    def _factorised(self) -> tuple[np.ndarray, np.ndarray]:
+        if self._sum is None:
+            lu, pivots = scipy.linalg.lu_factor(self.dense(), overwrite_a=True, check_finite=False)
+            if not np.isfinite(lu).all() or not np.diag(lu).all():
+                raise np.linalg.LinAlgError("the collocation matrix is singular")
+            self._sum = lu, pivots
+        return self._sum  # type: ignore[no-any-return]
 
     def sum_solver(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return a function that solves with the Kronecker-sum part, factorised once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,11 +38,24 @@ class KernelInterpolant:
             alpha = along(axis.V, alpha / (axis.eigenvalues + eps).reshape(shape), j)
         self.alpha, self.eps = alpha, eps
 
+    def plus(self, other: KernelInterpolant) -> KernelInterpolant:
+        """Return the sum with an interpolant on the same axes."""
+        total = copy.copy(self)
+        total.alpha = self.alpha + other.alpha
+        return total
+
     def on_tensor(self, axes: Sequence[np.ndarray], orders: tuple[int, ...]) -> np.ndarray:
         """Return a derivative at the nodes of another tensor grid."""
         value = self.alpha
         for j, (kernel, x, points) in enumerate(zip(self.kernels, self.nodes, axes, strict=True)):
             value = along(kernel.matrix(np.asarray(points, float), x, orders[j]), value, j)
+        return value
+
+    def at_nodes(self, orders: tuple[int, ...]) -> np.ndarray:
+        """Return a derivative at the nodes, with the rounding that the matrices of the axes have."""
+        value = self.alpha
+        for j, axis in enumerate(self.axes):
+            value = along(axis.node_matrix(orders[j]), value, j)
         return value
 
     def at(self, points: np.ndarray, orders: tuple[int, ...]) -> np.ndarray:

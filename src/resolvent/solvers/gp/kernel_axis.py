@@ -42,6 +42,7 @@ class KernelAxis:
         # A covariance has no negative eigenvalues: what is left of them is rounding.
         self.eigenvalues = np.maximum(self.eigenvalues, 0.0)
         self._turned: dict[int, np.ndarray] = {}
+        self._nodes: dict[int, np.ndarray] = {}
         self._refined: dict[tuple[int, int], np.ndarray] = {}
 
     def differentiation(self, order: int, eps: float) -> np.ndarray:
@@ -49,8 +50,14 @@ class KernelAxis:
         if order == 0:
             return np.eye(self.x.size)
         if order not in self._turned:
-            self._turned[order] = self.kernel.matrix(self.x, order=order) @ self.V
+            self._turned[order] = self.node_matrix(order) @ self.V
         return self.weighted(self._turned[order], eps)
+
+    def node_matrix(self, order: int) -> np.ndarray:
+        """Return k^(order)(x_i − x_j), kept for further jitters."""
+        if order not in self._nodes:
+            self._nodes[order] = self.kernel.matrix(self.x, order=order)
+        return self._nodes[order]
 
     def interpolation(self, points: np.ndarray, order: int, eps: float) -> np.ndarray:
         """Return k^(r)(points, x) (K + eps I)⁻¹: values at the nodes to derivatives at points, (m, n)."""
