@@ -14,6 +14,8 @@ PADDING = 8
 """Zero padding: peaks are then interpolated from points an eighth of a bin apart."""
 STRONG = 0.02
 """Peaks below this part of the highest one may be side lobes or roundoff."""
+SIDE_LOBE = 0.04
+"""Peaks within three bins of a stronger one, and below this part of it, are side lobes of the window."""
 FINEST = 1 << 14
 """Largest number of samples of a function while looking for the highest frequency in it."""
 TAIL = 1e-6
@@ -71,7 +73,13 @@ def spectral_peaks(values: np.ndarray, spacing: float, most: int | None = None, 
     if not top > 0.0:
         return Peaks(np.empty(0), np.empty(0))
     found = 1 + np.flatnonzero((inner >= spectrum[:-2]) & (inner > spectrum[2:]) & (inner >= strong * top))
-    found = found[np.argsort(-spectrum[found], kind="stable")][:most]
+    found = found[np.argsort(-spectrum[found], kind="stable")]
+    # The window's first side lobes stand 2.4 bins from their peak, at 2.7 % of it.
+    lobe = [
+        any(abs(int(i) - int(j)) < 3 * PADDING and spectrum[i] < SIDE_LOBE * spectrum[j] for j in found[:place])
+        for place, i in enumerate(found)
+    ]
+    found = found[~np.array(lobe, bool)][:most]
     low, mid, high = (np.log(np.maximum(spectrum[found + s], top * 1e-300)) for s in (-1, 0, 1))
     bend = low - 2.0 * mid + high
     shift = np.where(bend < 0.0, 0.5 * (low - high) / np.where(bend < 0.0, bend, 1.0), 0.0)

@@ -15,9 +15,12 @@ CHUNK = 1 << 22
 
 
 class KernelInterpolant:
-    """u(x) = Σ_i α_i Π_j k_j(x_j − x_{j,i_j}) with α = (⊗(K_j + eps I)⁻¹) U.
+    """u(x) = (⊗ k_j(x_j, X_j) (K_j + eps I)⁻¹) U, axis after axis.
 
-    With a jitter eps it passes U at the nodes up to eps α. Storage: α and the nodes.
+    With a jitter eps it passes U at the nodes up to O(eps). The weights ⊗(K_j + eps I)⁻¹ U of all axes together are
+    never formed: rounding errors in U would grow by eps^−d, and cancel only where each axis is evaluated at once.
+
+    Storage: U, and of each axis what `KernelAxis` keeps.
 
     Parameters
     ----------
@@ -28,58 +31,49 @@ class KernelInterpolant:
     """
 
     def __init__(self, axes: Sequence[KernelAxis], U: np.ndarray, eps: float) -> None:
-        self.axes = list(axes)
-        self.kernels = [axis.kernel for axis in axes]
-        self.nodes = [axis.x for axis in axes]
-        alpha = np.asarray(U, float)
-        for j, axis in enumerate(axes):
-            alpha = along(axis.V.T, alpha, j)
-            shape = [-1 if i == j else 1 for i in range(len(axes))]
-            alpha = along(axis.V, alpha / (axis.eigenvalues + eps).reshape(shape), j)
-        self.alpha, self.eps = alpha, eps
+        self.axes, self.U, self.eps = list(axes), np.asarray(U, float), eps
+        self._first = self._weights(self.U, 0)
 
     def plus(self, other: KernelInterpolant) -> KernelInterpolant:
         """Return the sum with an interpolant on the same axes."""
         total = copy.copy(self)
-        total.alpha = self.alpha + other.alpha
+        total.U, total._first = self.U + other.U, self._first + other._first
         return total
 
     def on_tensor(self, axes: Sequence[np.ndarray], orders: tuple[int, ...]) -> np.ndarray:
         """Return a derivative at the nodes of another tensor grid."""
-        value = self.alpha
-        for j, (kernel, x, points) in enumerate(zip(self.kernels, self.nodes, axes, strict=True)):
-            value = along(kernel.matrix(np.asarray(points, float), x, orders[j]), value, j)
-        return value
+        points = [np.asarray(x, float) for x in axes]
+        return self._evaluate([a.kernel.matrix(x, a.x, r) for a, x, r in zip(self.axes, points, orders, strict=True)])
 
     def at_nodes(self, orders: tuple[int, ...]) -> np.ndarray:
         """Return a derivative at the nodes, with the rounding that the matrices of the axes have."""
-        value = self.alpha
-        for j, axis in enumerate(self.axes):
-            value = along(axis.node_matrix(orders[j]), value, j)
-        return value
+        return self._evaluate([axis.node_matrix(r) for axis, r in zip(self.axes, orders, strict=True)])
+
+    def refined(self, factor: int, orders: tuple[int, ...]) -> np.ndarray:
+        """Return a derivative on the grid with `factor` steps in each of this one, which must be uniform."""
+        return self._evaluate([axis.refined_matrix(factor, r) for axis, r in zip(self.axes, orders, strict=True)])
 
     def at(self, points: np.ndarray, orders: tuple[int, ...]) -> np.ndarray:
         """Return a derivative at points of shape (m, d)."""
         out = np.empty(len(points))
-        step = max(CHUNK // max(self.alpha.size // self.alpha.shape[0], *self.alpha.shape), 1)
+        step = max(CHUNK // max(self.U.size // self.U.shape[0], *self.U.shape), 1)
         for begin in range(0, len(points), step):
             part = slice(begin, begin + step)
-            rows = [
-                kernel.matrix(points[part, j], x, orders[j])
-                for j, (kernel, x) in enumerate(zip(self.kernels, self.nodes, strict=True))
-            ]
-            value = np.tensordot(rows[0], self.alpha, axes=(1, 0))
-            for row in rows[1:]:
-                value = np.einsum("mi,mi...->m...", row, value)
+            rows = [a.kernel.matrix(points[part, j], a.x, orders[j]) for j, a in enumerate(self.axes)]
+            value = np.tensordot(rows[0], self._first, axes=(1, 0))
+            for j, row in enumerate(rows[1:], 1):
+                value = np.einsum("mi,mi...->m...", row, self._weights(value, 1, axis=j))
             out[part] = value
         return out
 
-    def refined(self, factor: int, orders: tuple[int, ...]) -> np.ndarray:
-        """Return a derivative on the grid with `factor` steps in each of this one, from few kernel values.
-
-        The nodes must be uniform.
-        """
-        value = self.alpha
-        for j, axis in enumerate(self.axes):
-            value = along(axis.refined_matrix(factor, orders[j]), value, j)
+    def _evaluate(self, matrices: list[np.ndarray]) -> np.ndarray:
+        value = along(matrices[0], self._first, 0)
+        for j, matrix in enumerate(matrices[1:], 1):
+            value = along(matrix, self._weights(value, j), j)
         return value
+
+    def _weights(self, U: np.ndarray, j: int, axis: int | None = None) -> np.ndarray:
+        """Return (K + eps I)⁻¹ along axis j of U, the kernel's axis being `axis` where that differs."""
+        of = self.axes[j if axis is None else axis]
+        shape = [-1 if i == j else 1 for i in range(U.ndim)]
+        return along(of.V, along(of.V.T, U, j) / (of.eigenvalues + self.eps).reshape(shape), j)
