@@ -210,12 +210,14 @@ def along(factor: LinearOperator, X: torch.Tensor, *, adjoint: bool) -> torch.Te
         return (X[:, :, 0] @ A.mT).unsqueeze(2) if inner == 1 else A @ X
     lines = X.movedim(1, 0).reshape(n, -1)
     product = factor._rmatmat(lines) if adjoint else factor._matmat(lines)
-    return product.reshape(-1, outer, inner).movedim(0, 1).contiguous()
+    fields: torch.Tensor = product.reshape(-1, outer, inner)
+    return fields.movedim(0, 1).contiguous()
 
 
 def kron(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     """Return the Kronecker product of two tensors, of matrices or of vectors."""
-    return torch.kron(A.contiguous(), B.contiguous())
+    product: torch.Tensor = torch.kron(A.contiguous(), B.contiguous())
+    return product
 
 
 def stored_on(A: LinearOperator, device: Any, dtype: Any, *, dense: bool = False) -> LinearOperator:

@@ -32,7 +32,7 @@ def add(A: Any, B: Any) -> LinearOperator:
 
 
 def compose(A: Any, B: Any) -> LinearOperator:
-    """Return A B; two diagonals stay diagonal, Kronecker products such, nested products become one, scalars go first."""
+    """Return A B; two diagonals, two Kronecker products stay that; nested products become one, scalars go first."""
     A, B = as_operator(A), as_operator(B)
     if isinstance(A, Diagonal) and isinstance(B, Diagonal) and A.shape == B.shape:
         return Diagonal(A.diagonal() * B.diagonal(), grid=A.grid or B.grid)
@@ -56,9 +56,8 @@ def scale(A: Any, scalar: Any) -> LinearOperator:
         A, scalar = A.A, A.scalar * scalar
     if isinstance(A, Diagonal):
         return Diagonal(A.diagonal() * scalar, grid=A.grid)
-    if scalar == 1.0:
-        return A
-    return kronecker_algebra.scale(A, scalar) or Scaled(A, scalar)
+    structured = A if scalar == 1.0 else kronecker_algebra.scale(A, scalar)
+    return Scaled(A, scalar) if structured is None else structured
 
 
 def adjoint(A: LinearOperator) -> LinearOperator:

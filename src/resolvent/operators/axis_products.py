@@ -1,9 +1,9 @@
 """One factor of a Kronecker product applied along one axis of a field, without transposing the field.
 
 A field X of shape (n_1, …, n_d) with k columns is, for axis a, an array (outer, n_a, inner): outer = n_1 … n_{a−1},
-inner = n_{a+1} … n_d k. For the first axis that is one matrix product A X, for the last X Aᵀ, in between one product for
-each of the outer slices. All of them read and write C-ordered memory as it is, so that BLAS does the work and no copy of
-the field is made.
+inner = n_{a+1} … n_d k. For the first axis that is one matrix product A X, for the last X Aᵀ, in between one product
+for each of the outer slices. All of them read and write C-ordered memory as it is, so that BLAS does the work and no
+copy of the field is made.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def multiply_along(
 
 
 def entries_of(factor: LinearOperator) -> Any:
-    """Return the entries with which a factor is multiplied: a dense array, a sparse one, or None for its own product."""
+    """Return the entries that a factor is multiplied by, dense or sparse, or None for its own product."""
     from .kernel_diff import KernelDiff
     from .toeplitz import Toeplitz
 

@@ -69,8 +69,8 @@ def is_uniform(x: np.ndarray) -> bool:
 class KernelDiff(LinearOperator):
     """D = K^(r) (K + ε I)⁻¹: the r-th derivative of the interpolant of a kernel through values at given points.
 
-    With the kernel fixed this is pseudo-spectral collocation, the kernel's interpolant in the place of a polynomial. In a
-    `KroneckerSum` it discretises separable differential equations on boxes.
+    With the kernel fixed this is pseudo-spectral collocation, the kernel's interpolant in the place of a polynomial. In
+    a `KroneckerSum` it discretises separable differential equations on boxes.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _jitter(eps: Any) -> float:
 
 
 def _points(name: str, x: Any) -> np.ndarray:
-    x = np.asarray(x, dtype=float)
-    if x.ndim != 1 or not x.size or not np.isfinite(x).all():
-        raise ValueError(f"{name} must be a vector of finite coordinates, got an array of shape {x.shape}")
-    return x
+    points = np.asarray(x, dtype=float)
+    if points.ndim != 1 or not points.size or not np.isfinite(points).all():
+        raise ValueError(f"{name} must be a vector of finite coordinates, got an array of shape {points.shape}")
+    return points

@@ -98,7 +98,7 @@ def _plus_diagonal(A: LinearOperator, D: Diagonal) -> LinearOperator | None:
 
 
 def _turned(A: KroneckerPlusDiagonal, *, conjugate: bool) -> Any:
-    """Return the diagonal of the adjoint or transpose; a `Diagonal` itself where that is real, so that it is followed."""
+    """Return the diagonal of the adjoint or transpose; a real `Diagonal` itself, so that it is followed."""
     if A._source is not None and A._source.dtype.kind != "c":
         return A._source
     return A.d.conj() if conjugate else A.d

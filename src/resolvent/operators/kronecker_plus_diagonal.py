@@ -216,12 +216,13 @@ def _dtype(d: Any) -> np.dtype:
         from ._torch import numpy_dtype
 
         return numpy_dtype(d.dtype)
-    return np.dtype(d.dtype)
+    dtype: np.dtype = d.dtype
+    return dtype
 
 
 def _claims(d: Any) -> Props:
     """What the values prove: symmetry always, definiteness by their signs."""
-    if not _dtype(d).kind == "c":
+    if _dtype(d).kind != "c":
         props = Props.SYMMETRIC | Props.SELF_ADJOINT
         if bool((d > 0).all()):
             return props | Props.POSITIVE_DEFINITE | Props.M_MATRIX

@@ -75,7 +75,8 @@ class Masked(LinearOperator):
             if Props.SINGULAR not in A.props:
                 kept_claims |= Props.POSITIVE_DEFINITE | Props.M_MATRIX
         super().__init__((shape[0], shape[1]), A.dtype, props=(A.props & kept_claims) | props, device=A.device)
-        self.A, self.rows, self.columns = A, kept_rows, kept_columns
+        self.A: LinearOperator = A
+        self.rows, self.columns = kept_rows, kept_columns
         self._work = Workspace()
 
     def _parts(self) -> tuple[LinearOperator, ...]:

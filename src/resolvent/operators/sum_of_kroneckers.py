@@ -19,7 +19,7 @@ from .workspace import Workspace
 class SumOfKroneckers(LinearOperator):
     """Σ_t A_t1 ⊗ A_t2 ⊗ … ⊗ A_td: the terms share their axes, and each is applied factor by factor.
 
-    Tensor-product finite elements are of this form (stiffness along one axis, mass along the others), so are generalised
+    Tensor-product finite elements are of this form (stiffness along one axis, mass along the others), so are general
     Sylvester equations A X Bᵀ + C X Dᵀ = F and the Gram matrix of a differential operator and a product kernel.
 
     Parameters

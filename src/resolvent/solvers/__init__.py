@@ -11,6 +11,7 @@ from .direct import Direct
 from .facade import bicg, bicgstab, cg, cgs, gcrotmk, gmres, lgmres, lsmr, lsqr, minres, qmr, solve, tfqmr
 from .fast_poisson import FastPoisson
 from .fixed_threads import fixed_threads
+from .kronecker import KroneckerSolver
 from .krylov.bicg import BiCG
 from .krylov.bicgstab import BiCGStab
 from .krylov.block_cg import BlockCG
@@ -73,6 +74,7 @@ from .sequences import (
 )
 from .solver import Solver
 from .status import Status
+from .toeplitz_solver import ToeplitzSolver
 
 __all__ = [
     "AMG",
@@ -121,6 +123,7 @@ __all__ = [
     "GeometricMultigrid",
     "Guess",
     "Jacobi",
+    "KroneckerSolver",
     "LineJacobi",
     "Multigrid",
     "MultigridCG",
@@ -143,6 +146,7 @@ __all__ = [
     "SpacePolicy",
     "Status",
     "Timing",
+    "ToeplitzSolver",
     "bicg",
     "bicgstab",
     "cg",

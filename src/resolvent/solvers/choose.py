@@ -25,6 +25,7 @@ from ..operators import (
 from .candidates import DIRECT_UNKNOWNS, Estimate, candidates, ranked, rescue, told
 from .costs import WAYS, CostModel, calibrated_model
 from .direct import Direct
+from .kronecker.choosing import assembled_is_large, structured_choice
 from .krylov.cg import CG
 from .krylov.cocg import COCG
 from .krylov.fgmres import FGMRES
@@ -158,6 +159,10 @@ def choose(
     turned = dtype is not None and np.dtype(dtype).kind == "c"
     task = _Task({"rtol": rtol, "atol": atol, "maxiter": maxiter}, n_systems, rhs, model, turned)
     n = A.shape[0]
+    by_structure = structured_choice(A, task.options) if M is None else None
+    if by_structure is not None:
+        solver, recipe, reason = by_structure
+        return Choice(solver, recipe, (f"{n} unknowns", _said(A.props, "claimed by the operator"), reason), A.props)
     direct = M is None and Props.SINGULAR not in A.props
     if direct and not A._holds_torch() and _read_off(A):
         about = f"{len(A.members)} members" if isinstance(A, Ensemble) else f"{len(A.offsets)}-point stencil"
@@ -324,7 +329,7 @@ def _known(A: LinearOperator, matrix: sp.csr_array | None) -> tuple[Props, str]:
 
 def _stored(A: LinearOperator) -> sp.csr_array | None:
     """Return the entries of a sparse operator on the host if they can be had, else None."""
-    if A.device != "cpu" or isinstance(A, Dense):
+    if A.device != "cpu" or isinstance(A, Dense) or assembled_is_large(A):
         return None
     try:
         return A.to_sparse()

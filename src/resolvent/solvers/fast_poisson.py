@@ -13,6 +13,7 @@ from .preconditioners.fast_poisson import Plan, ScaledInverse, Scaling, plan_for
 from .preconditioners.recipe import Recipe, is_number, is_whole
 from .separable import Axis, Couplings, Reference, SeparableInverse, constant_operator
 from .separable.couplings import NonFiniteError
+from .separable.from_factors import reference_of_factors
 from .separable.reference import Boundary
 from .solver import Solver
 from .status import Status
@@ -172,6 +173,9 @@ class FastPoisson(Solver, Recipe):
 
     def _exact(self, A: LinearOperator) -> Reference:
         axes, scales = self._given(A)
+        factored = reference_of_factors(A) if self.grid in (None, A.grid) else None
+        if factored is not None:
+            return factored
         try:
             couplings = Couplings.of(A, self.grid)
         except StructureError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,37 @@ class Prepared:
         other._watch(other.A)
         other.seconds = self.seconds
         return other
+
+    def solve_T(self, b: Array, x0: Array | None = None) -> Result:
+        """Solve Aᵀ x = b, with the same factors where there are any: conj(y) for the y with Aᴴ y = conj(b)."""
+        if self.A.dtype.kind != "c":
+            return self.adjoint().solve(b, x0)
+        result = self.adjoint().solve(b.conj(), None if x0 is None else x0.conj())
+        return dataclasses.replace(result, x=result.x.conj())
+
+    def logdet(self) -> tuple[Any, float]:
+        """Return the sign of det A (a unit complex number where A is complex) and log|det A|, from the factors.
+
+        Raises
+        ------
+        StructureError
+            If the method has no factors that give it.
+        SingularError
+            If A is singular; eigenvalues that are zero are not replaced by others.
+        """
+        self._follow()
+        return self.solver._logdet(self._state, self.A)
+
+    def eigh(self) -> tuple[Array, LinearOperator]:
+        """Return the eigenvalues of a self-adjoint A, unsorted, and the operator whose columns are its eigenvectors.
+
+        Raises
+        ------
+        StructureError
+            If the method does not find them.
+        """
+        self._follow()
+        return self.solver._eigh(self._state, self.A)
 
     def stamps(self) -> tuple[Any, Any]:
         """Return what tells whether A and M are those that a recycle space was made for."""

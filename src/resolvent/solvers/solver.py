@@ -95,6 +95,14 @@ class Solver(abc.ABC):
         """Return the state for A = (the prepared operator)ᴴ, reusing what the old state allows."""
         return self._setup(A)
 
+    def _logdet(self, state: Any, A: LinearOperator) -> tuple[Any, float]:
+        """Return sign and logarithm of |det A| from the state."""
+        raise StructureError(f"{type(self).__name__} gives no log-determinant: use KroneckerSolver or ToeplitzSolver")
+
+    def _eigh(self, state: Any, A: LinearOperator) -> tuple[Array, LinearOperator]:
+        """Return eigenvalues and eigenvectors from the state."""
+        raise StructureError(f"{type(self).__name__} gives no eigenvectors: use KroneckerSolver")
+
     # What users call -------------------------------------------------------------------------------------------------
 
     @final

@@ -13,11 +13,13 @@ from ..candidates import TRUST
 from ..choose import Choice, choose, choose_after, choose_for_singular, with_claims
 from ..direct import Direct
 from ..fast_poisson import FastPoisson
+from ..kronecker import KroneckerSolver
 from ..multigrid.multigrid_cg import UNBOUNDED, MultigridCG
 from ..progress import Callback
 from ..result import Result, Timing
 from ..solver import Solver
 from ..status import Status
+from ..toeplitz_solver import ToeplitzSolver
 
 
 def solve(
@@ -75,7 +77,11 @@ def solve(
         choice = choose(operator, M, **options, rhs=_columns(operator, b), dtype=_dtype(b))
         operator = with_claims(operator, choice.props)
     result = solve_as_chosen(choice, A, operator, b, x0, callback)
-    if solver is not None or not isinstance(choice.solver, Direct) or not _broke_down(result):
+    if (
+        solver is not None
+        or not isinstance(choice.solver, Direct | KroneckerSolver | ToeplitzSolver)
+        or not _broke_down(result)
+    ):
         return result
     return _go_on(result, _run(choose_for_singular(operator, choice), A, operator, b, x0, callback))
 
