@@ -128,8 +128,8 @@ class Collocation:
     def solve(
         self,
         f: np.ndarray | None = None,
-        krylov: Callable[..., tuple[np.ndarray, LinearSolve]] | None = None,
         boundary: np.ndarray | None = None,
+        rtol: float = 1e-10,
     ) -> tuple[np.ndarray, LinearSolve]:
         """Return u on the whole grid.
 
@@ -137,10 +137,10 @@ class Collocation:
         ----------
         f : array, optional
             Right-hand side at the nodes; the source by default.
-        krylov : callable, optional
-            ``krylov(self, b)`` solves the system at the unknown nodes where it is no Kronecker sum.
         boundary : array, optional
             Values on the grid whose boundary counts, instead of the boundary data.
+        rtol : float
+            Relative residual where the system is no Kronecker sum and solved by GMRES.
         """
         U = self.lifted() if boundary is None else boundary.copy()
         U[self.unknown] = 0.0
@@ -154,7 +154,7 @@ class Collocation:
         else:
             from .newton import gmres_inside
 
-            inside, record = (krylov or gmres_inside)(self, b)
+            inside, record = gmres_inside(self, b, rtol)
         U[self.unknown] = inside
         return U, record
 

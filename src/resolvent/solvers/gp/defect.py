@@ -21,6 +21,8 @@ from .pde import PDE
 
 REFINEMENT = 4
 """Steps of the finer grid in one step of the nodes."""
+ROUGH = 1e-3
+"""Relative residual of the solve for an estimate where it is iterative."""
 LARGEST = 801
 """Largest number of points of the finer grid along an axis where there are several axes."""
 
@@ -163,4 +165,4 @@ def _box(
         ends = ((axis, 0) in pde.sides, (axis, 1) in pde.sides)
         matrices.append({r: difference_matrix(x, r, ends) for r in orders_along(pde, axis)})
     system = Collocation(pde, fine, matrices, diagonal)
-    return system.solve(rho, boundary=beta)[0]
+    return system.solve(rho, boundary=beta, rtol=ROUGH)[0]

@@ -57,12 +57,13 @@ def source_kernels(
 
 
 def solve_direct(
-    pde: PDE, axes: Sequence[KernelAxis], eps: float, corrections: int = 1, recycle: bool = False
+    pde: PDE, axes: Sequence[KernelAxis], eps: float, corrections: int | None = None, recycle: bool = False
 ) -> DirectSolution:
     """Return the solution with given kernels: one Kronecker-sum solve, Newton's method where it is nonlinear.
 
     With a jitter the interpolant misses the values at the nodes, those on the boundary among them. A correction solves
-    again for the defect of the interpolant at the nodes and adds the result; one removes most of what eps leaves.
+    again for the defect of the interpolant at the nodes and adds the result; on a line one removes most of what eps
+    leaves, and is the default. In several dimensions rounding may grow by 1/eps with each, and none is.
 
     Cost in d dimensions with n nodes an axis: O(n³) for matrices and factors, O(n^(d+1)) for each solve.
     """
@@ -81,7 +82,7 @@ def solve_direct(
     function = KernelInterpolant(axes, U, eps)
     given = pde.boundary_at(nodes)
     f = pde.source_at(nodes)
-    for _ in range(corrections):
+    for _ in range((len(nodes) == 1) if corrections is None else corrections):
         values = function.at_nodes((0,) * len(nodes))
         rho = f.copy()
         for orders in pde.operator:
