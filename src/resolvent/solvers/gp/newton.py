@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.linalg
 
 from ...operators import Function
 from ..krylov.gmres import GMRES
@@ -45,8 +46,8 @@ def solve_newton(
     """Return the solution of L u + N(u) = f on a tensor grid, what it took, and the relative sizes of the steps.
 
     Starts from the solution of L u = f. In several dimensions each step is solved to a relative residual of 1e-3 by
-    GMRES on L + diag(N'(u)), preconditioned by the Kronecker-sum part of L plus the mean of N'(u), or by GCRO-DR with
-    the space of the step before; on a line, by factorisation.
+    GMRES on L + diag(N'(u)), preconditioned by the Kronecker-sum part of L plus the mean of the first N'(u), or by
+    GCRO-DR with the space of the step before; on a line, by factorisation.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def solve_newton(
     start : array, optional
         Values at the nodes to start from.
     recycle : bool
-        Whether a subspace is handed from step to step: fewer products, more memory.
+        Whether a subspace is handed from step to step: fewer products, more memory. Only a diagonal changes between
+        the steps, so that no product is needed to take it over.
 
     Raises
     ------
@@ -73,7 +75,8 @@ def solve_newton(
     linear = Collocation(pde, nodes, matrices)
     f = pde.source_at(nodes)
     U, record = linear.solve() if start is None else (start, LinearSolve())
-    matvecs, residual, steps, space = record.matvecs, record.residual, [], None
+    matvecs, residual, steps = record.matvecs, record.residual, []
+    krylov = _Sequence(recycle)
     zero = np.zeros(linear.shape)
     for _ in range(STEPS):
         defect = f - linear.apply(U) - value(U)
@@ -82,7 +85,7 @@ def solve_newton(
         if len(nodes) == 1:
             change, _ = step.solve(defect, boundary=zero)
         else:
-            inside, record, space = _krylov(step, np.asarray(defect[step.unknown]), recycle, space)
+            inside, record = krylov.solve(step, np.asarray(defect[step.unknown]))
             matvecs, residual = matvecs + record.matvecs, record.residual
             change = zero.copy()
             change[step.unknown] = inside
@@ -100,23 +103,45 @@ def solve_newton(
     )
 
 
-def _krylov(
-    system: Collocation, b: np.ndarray, recycle: bool, space: RecycleSpace | None
-) -> tuple[np.ndarray, LinearSolve, RecycleSpace | None]:
-    A, M = _operators(system)
-    if recycle:
-        method = GCRODR(rtol=LOOSE, restart=RESTART, k=RECYCLED)
-        result = method.solve(A, b.ravel(), M=M, space=space) if space is not None else method.solve(A, b.ravel(), M=M)
-    else:
-        result = GMRES(rtol=LOOSE, restart=RESTART).solve(A, b.ravel(), M=M)
-    relative = result.residual_norm / result.rhs_norm if result.rhs_norm else 0.0
-    return np.asarray(result.x).reshape(b.shape), LinearSolve(result.counts.products, relative), result.space
+class _Sequence:
+    """The linear systems of Newton's steps: one preconditioner for all, and perhaps a space that is handed on."""
+
+    def __init__(self, recycle: bool) -> None:
+        self.recycle, self.space = recycle, None
+        self.M: Function | None = None
+        self.slope: np.ndarray | None = None
+
+    def solve(self, system: Collocation, b: np.ndarray) -> tuple[np.ndarray, LinearSolve]:
+        A, M = _operators(system, self.M)
+        slope = np.asarray(system.diagonal)[system.unknown].ravel()
+        self.M = M
+        if self.recycle:
+            method = GCRODR(rtol=LOOSE, restart=RESTART, k=RECYCLED)
+            result = method.solve(A, b.ravel(), M=M, space=self._moved(A, slope))
+            self.space, self.slope = result.space, slope
+        else:
+            result = GMRES(rtol=LOOSE, restart=RESTART).solve(A, b.ravel(), M=M)
+        relative = result.residual_norm / result.rhs_norm if result.rhs_norm else 0.0
+        return np.asarray(result.x).reshape(b.shape), LinearSolve(result.counts.products, relative)
+
+    def _moved(self, A: Function, slope: np.ndarray) -> RecycleSpace | None:
+        """Return the space for the operator of this step, which differs in its diagonal: A' U = C + (s' − s) U."""
+        space = self.space
+        if space is None or space.C is None or self.slope is None:
+            return space
+        C, R = np.linalg.qr(space.C + (slope - self.slope)[:, None] * space.U)
+        if np.linalg.cond(R) > 1e8:
+            return space
+        U = scipy.linalg.solve_triangular(R, space.U.T, trans="T").T
+        T = None if space.T is None else scipy.linalg.solve_triangular(R, space.T.T, trans="T").T
+        return RecycleSpace(U, C, T, A_version=A.stamp(), M_version=space.M_version)
 
 
-def _operators(system: Collocation) -> tuple[Function, Function]:
+def _operators(system: Collocation, M: Function | None = None) -> tuple[Function, Function]:
     shape = tuple(len(range(n)[part]) for n, part in zip(system.shape, system.unknown, strict=True))
     size = int(np.prod(shape))
-    solve = system.sum_solver()
     A = Function((size, size), lambda v: system.apply_inside(v.reshape(shape)).ravel(), dtype=float)
-    M = Function((size, size), lambda v: solve(v.reshape(shape)).ravel(), dtype=float)
+    if M is None:
+        solve = system.sum_solver()
+        M = Function((size, size), lambda v: solve(v.reshape(shape)).ravel(), dtype=float)
     return A, M
