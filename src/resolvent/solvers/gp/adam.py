@@ -16,6 +16,8 @@ import numpy as np
 import scipy.linalg
 
 from .along import along, unfolded
+from .interpolant import KernelInterpolant
+from .kernel_axis import KernelAxis
 from .kernels import Shape, SpectralMixture
 from .pde import PDE
 
@@ -133,13 +135,12 @@ class AdamGP:
 
     def predict(self, state: AdamState, axes: list[np.ndarray]) -> np.ndarray:
         """Return u at the nodes of another tensor grid."""
-        U = state.parameters["U"]
-        for j, (kernel, x, points) in enumerate(zip(self.kernels(state), self.axes, axes, strict=True)):
-            K = kernel.matrix(x) + JITTER * np.eye(x.size)
-            weights = scipy.linalg.cho_solve(scipy.linalg.cho_factor(K, lower=True), unfolded(U, j))
-            rest = U.shape[:j] + U.shape[j + 1 :]
-            U = np.moveaxis((kernel.matrix(points, x) @ weights).reshape(points.size, *rest), 0, j)
-        return U
+        return self.function(state).on_tensor(axes, (0,) * len(axes))
+
+    def function(self, state: AdamState) -> KernelInterpolant:
+        """Return u as a function: the interpolant of U."""
+        axes = [KernelAxis(k, x) for k, x in zip(self.kernels(state), self.axes, strict=True)]
+        return KernelInterpolant(axes, state.parameters["U"], JITTER)
 
     def loss_and_gradient(self, p: dict[str, np.ndarray]) -> tuple[float, dict[str, np.ndarray]]:
         """Return the objective and its derivatives by every parameter."""

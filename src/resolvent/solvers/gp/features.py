@@ -23,6 +23,10 @@ SMALL = 1e-11
 """Relative residual at which the space holds the solution, to what rounding of the data leaves."""
 RANK = 1e-15
 """Columns below this part of the largest, after scaling, are left out."""
+FIRST = 1e-2
+"""Relative residual of the first solve where the problem is nonlinear: harmonics are not to be fitted."""
+NEWTON = 15
+"""Largest number of Newton's steps."""
 STEPS = 40
 """Largest number of steps of Levenberg and Marquardt."""
 
@@ -38,11 +42,14 @@ class FeatureSolution:
         ‖r‖₂/‖b‖₂ of equation and boundary rows together.
     fits : int
         Linear least-squares problems that were solved.
+    newton : tuple of float
+        Relative sizes of Newton's steps, where the problem is nonlinear.
     """
 
     function: FeatureFunction
     residual: float
     fits: int
+    newton: tuple[float, ...] = ()
 
 
 class FeatureSystem:
@@ -92,11 +99,11 @@ class FeatureSystem:
         return np.vstack([top, self.weight * columns(self.ends, 0)])
 
 
-def solve_by_features(system: FeatureSystem) -> FeatureSolution:
+def solve_by_features(system: FeatureSystem, small: float = SMALL) -> FeatureSolution:
     """Return the solution in the smallest space that holds it, or the best one tried.
 
     For p = 0, 1, 2, 4, 10 in turn: add the strongest frequency of the residual, improve all by Levenberg and Marquardt,
-    up to 4 of them, until the relative residual is below 1e-11.
+    up to 4 of them, until the relative residual is below `small`.
 
     Cost: some tens of factorisations of (n, 15 + 2 (p + 1) Q) matrices. Do not use it for noisy data, whose errors
     unregularised features amplify.
@@ -114,7 +121,7 @@ def solve_by_features(system: FeatureSystem) -> FeatureSolution:
             fits += 1
             if best is None or fit.residual < best.residual:
                 best = FeatureSolution(FeatureFunction(fit.space, fit.c), fit.residual, 0)
-            if fit.residual <= SMALL or len(omega) == MOST or not np.isfinite(fit.residual):
+            if fit.residual <= small or len(omega) == MOST or not np.isfinite(fit.residual):
                 break
             spacing = float(system.x[1] - system.x[0])
             peaks = spectral_peaks(fit.r[: system.x.size], spacing, most=1)
@@ -122,10 +129,44 @@ def solve_by_features(system: FeatureSystem) -> FeatureSolution:
                 break
             omega, used = improved(system, np.append(omega, peaks.omega), p)
             fits += used
-        if best.residual <= SMALL:
+        if best.residual <= small:
             break
     assert best is not None  # at least one space was tried
     return dataclasses.replace(best, fits=fits)
+
+
+def solve_nonlinear_by_features(pde: PDE, x: np.ndarray) -> FeatureSolution:
+    """Return the solution of L u + N(u) = f in a feature space by Newton's method, frequencies found in each step.
+
+    Early steps are solved loosely: their linear problems hold the harmonics of what the iterate still misses.
+
+    Raises
+    ------
+    ValueError
+        If the steps do not become small.
+    """
+    assert pde.nonlinear is not None  # the caller looked
+    value, derivative = pde.nonlinear
+    f = pde.source_at([x])
+    solution = solve_by_features(FeatureSystem(pde, x), small=FIRST)
+    fits, steps = solution.fits, [1.0]
+    u = solution.function.on_tensor([x], (0,))
+    for _ in range(NEWTON):
+        slope = np.broadcast_to(np.asarray(derivative(u), float), u.shape)
+        small = max(SMALL, 1e-2 * min(steps[-1], 1.0) ** 2)
+        solution = solve_by_features(FeatureSystem(pde, x, f - value(u) + slope * u, slope), small)
+        fits += solution.fits
+        moved = solution.function.on_tensor([x], (0,))
+        steps.append(float(np.linalg.norm(moved - u) / max(np.linalg.norm(moved), np.finfo(float).tiny)))
+        u = moved
+        if not np.isfinite(steps[-1]):
+            break
+        if steps[-1] <= 1e-10 or (small <= SMALL and steps[-1] > 0.5 * steps[-2]):
+            return dataclasses.replace(solution, fits=fits, newton=tuple(steps[1:]))
+    raise ValueError(
+        f"Newton's method did not converge in the feature space: steps {', '.join(f'{s:.1e}' for s in steps[1:])}; "
+        "use method='kernel', or take the nonlinearity up in several solves"
+    )
 
 
 class Fit:

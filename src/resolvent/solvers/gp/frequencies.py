@@ -16,8 +16,8 @@ STRONG = 0.02
 """Peaks below this part of the highest one may be side lobes or roundoff."""
 SIDE_LOBE = 0.04
 """Peaks within three bins of a stronger one, and below this part of it, are side lobes of the window."""
-FINEST = 1 << 14
-"""Largest number of samples of a function while looking for the highest frequency in it."""
+COARSEST, FINEST = 1 << 9, 1 << 14
+"""Smallest and largest number of samples of a function while looking for the highest frequency in it."""
 TAIL = 1e-6
 """Part of the amplitude in the upper half of the spectrum below which the sampling counts as fine enough."""
 POINTS_PER_WAVE = 2.0
@@ -98,14 +98,18 @@ def source_peaks(pde: PDE, axes: Sequence[np.ndarray], axis: int, most: int = 4)
 def data_lines(pde: PDE, axes: Sequence[np.ndarray], axis: int) -> tuple[np.ndarray, float]:
     """Return samples of the data along an axis, one line a column, and their spacing."""
     x = axes[axis]
-    finer = callable(pde.source) or all(callable(p.value) for p in pde.pieces)
-    size = max(x.size, 64)
+    if not (callable(pde.source) or all(callable(p.value) for p in pde.pieces)):
+        return _lines(pde, list(axes), axis), float(axes[axis][1] - axes[axis][0])
+    low, high = pde.box[axis]
+    size = COARSEST
     while True:
-        fine = np.linspace(*pde.box[axis], size) if finer else x
-        grid = [fine if j == axis else _few(y) if finer else y for j, y in enumerate(axes)]
-        lines = _lines(pde, grid, axis)
-        if not finer or size >= FINEST or _resolved(lines):
-            return lines, float(fine[1] - fine[0])
+        grids = [np.linspace(low, high, m) for m in (size, round(1.37 * size))]
+        lines = [_lines(pde, [g if j == axis else _few(y) for j, y in enumerate(axes)], axis) for g in grids]
+        # A frequency that one sampling folds onto a low one, the other folds elsewhere.
+        tops = [spectral_peaks(v, float(g[1] - g[0]), 1).omega for v, g in zip(lines, grids, strict=True)]
+        folded = tops[0].size != tops[1].size or np.abs(tops[0] - tops[1]).max(initial=0.0) > 2.0 * math.pi / (high - low)
+        if size >= FINEST or (_resolved(lines[0]) and not folded):
+            return lines[0], float(grids[0][1] - grids[0][0])
         size *= 2
 
 
@@ -130,12 +134,10 @@ def _lines(pde: PDE, grid: Sequence[np.ndarray], axis: int) -> np.ndarray:
     f = np.moveaxis(pde.source_at(grid), axis, 0).reshape(grid[axis].size, -1)
     if np.ptp(f) > 0.0 or pde.dimensions == 1:
         return f
-    found = [s.values for s in pde.boundary_at(grid) if s.side[0] != axis]
+    found = [(s.side[0], s.values) for s in pde.boundary_at(grid) if s.side[0] != axis]
     if not found:
         return f
-    other = [tuple(j for j in range(pde.dimensions) if j != s.side[0]) for s in pde.boundary_at(grid)]
-    pairs = zip(found, [o for o, s in zip(other, pde.boundary_at(grid), strict=True) if s.side[0] != axis], strict=True)
-    return np.hstack([np.moveaxis(v, o.index(axis), 0).reshape(grid[axis].size, -1) for v, o in pairs])
+    return np.hstack([np.moveaxis(v, axis - (gone < axis), 0).reshape(grid[axis].size, -1) for gone, v in found])
 
 
 def _few(x: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 
-from ...operators import Function
+from ...operators import Function, KroneckerSum, LinearOperator
+from ..kronecker import KroneckerSolver
 from ..krylov.gmres import GMRES
 from ..recycling.gcrodr import GCRODR
 from ..recycling.space import RecycleSpace
@@ -29,9 +30,9 @@ RECYCLED = 12
 def gmres_inside(system: Collocation, b: np.ndarray, rtol: float = TIGHT) -> tuple[np.ndarray, LinearSolve]:
     """Solve at the unknown nodes by GMRES, preconditioned by the Kronecker-sum part; raises where that fails."""
     A, M = _operators(system)
-    result = GMRES(rtol=rtol, restart=RESTART, maxiter=10 * RESTART).solve(A, b.ravel(), M=M)
+    result = GMRES(rtol=rtol, restart=RESTART, maxiter=4 * RESTART).solve(A, b.ravel(), M=M)
     if not result.converged and result.residual_norm > 1e3 * rtol * result.rhs_norm:
-        result.check()
+        raise np.linalg.LinAlgError(f"the collocation system was not solved: {result.status.message}")
     relative = result.residual_norm / result.rhs_norm if result.rhs_norm else 0.0
     return np.asarray(result.x).reshape(b.shape), LinearSolve(result.counts.products, relative)
 
@@ -63,7 +64,7 @@ def solve_newton(
 
     Raises
     ------
-    ValueError
+    numpy.linalg.LinAlgError
         If the steps do not become small.
 
     References
@@ -92,12 +93,13 @@ def solve_newton(
         U = U + change
         size = float(np.linalg.norm(change) / max(float(np.linalg.norm(U)), np.finfo(float).tiny))
         steps.append(size)
-        if not np.isfinite(size):
-            break
+        if not np.isfinite(size) or (len(steps) >= 4 and size > 0.5 * steps[-3]):  # no contraction
+            if size > 1e-5:
+                break
         # Rounding in the matrices ends the decrease above `TIGHT` where the kernel is badly conditioned.
         if size <= TIGHT or (len(steps) > 2 and size < 1e-5 and size > 0.3 * steps[-2]):
             return U, LinearSolve(matvecs, residual), tuple(steps)
-    raise ValueError(
+    raise np.linalg.LinAlgError(
         f"Newton's method did not converge: relative sizes of its steps {', '.join(f'{s:.1e}' for s in steps[-6:])}; "
         "start from values nearer to the solution (start=), or take the nonlinearity up in several solves"
     )
@@ -108,7 +110,7 @@ class _Sequence:
 
     def __init__(self, recycle: bool) -> None:
         self.recycle, self.space = recycle, None
-        self.M: Function | None = None
+        self.M: LinearOperator | None = None
         self.slope: np.ndarray | None = None
 
     def solve(self, system: Collocation, b: np.ndarray) -> tuple[np.ndarray, LinearSolve]:
@@ -116,11 +118,11 @@ class _Sequence:
         slope = np.asarray(system.diagonal)[system.unknown].ravel()
         self.M = M
         if self.recycle:
-            method = GCRODR(rtol=LOOSE, restart=RESTART, k=RECYCLED)
+            method = GCRODR(rtol=LOOSE, restart=RESTART, k=RECYCLED, maxiter=2 * RESTART)
             result = method.solve(A, b.ravel(), M=M, space=self._moved(A, slope))
             self.space, self.slope = result.space, slope
         else:
-            result = GMRES(rtol=LOOSE, restart=RESTART).solve(A, b.ravel(), M=M)
+            result = GMRES(rtol=LOOSE, restart=RESTART, maxiter=2 * RESTART).solve(A, b.ravel(), M=M)
         relative = result.residual_norm / result.rhs_norm if result.rhs_norm else 0.0
         return np.asarray(result.x).reshape(b.shape), LinearSolve(result.counts.products, relative)
 
@@ -137,11 +139,10 @@ class _Sequence:
         return RecycleSpace(U, C, T, A_version=A.stamp(), M_version=space.M_version)
 
 
-def _operators(system: Collocation, M: Function | None = None) -> tuple[Function, Function]:
+def _operators(system: Collocation, M: LinearOperator | None = None) -> tuple[Function, LinearOperator]:
     shape = tuple(len(range(n)[part]) for n, part in zip(system.shape, system.unknown, strict=True))
     size = int(np.prod(shape))
     A = Function((size, size), lambda v: system.apply_inside(v.reshape(shape)).ravel(), dtype=float)
     if M is None:
-        solve = system.sum_solver()
-        M = Function((size, size), lambda v: solve(v.reshape(shape)).ravel(), dtype=float)
+        M = KroneckerSolver()(KroneckerSum(*system.factors()))
     return A, M

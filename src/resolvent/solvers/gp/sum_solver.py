@@ -14,7 +14,7 @@ FAILED = (Status.BREAKDOWN, Status.NONFINITE)
 """How a solve ends whose matrix is singular or not finite; others have left what rounding leaves."""
 
 
-def sum_solver(factors: Sequence[np.ndarray], rtol: float = 1e-12) -> Callable[[np.ndarray], np.ndarray]:
+def sum_solver(factors: Sequence[np.ndarray], rtol: float = 1e-9) -> Callable[[np.ndarray], np.ndarray]:
     """Return F ↦ X with (A_1 ⊕ … ⊕ A_d) X = F for arrays with d axes.
 
     Raises, when called, numpy.linalg.LinAlgError where the sum is singular.
