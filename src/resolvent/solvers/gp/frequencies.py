@@ -32,11 +32,13 @@ class Peaks:
     amplitude: np.ndarray
 
 
-def spectral_peaks(values: np.ndarray, spacing: float, most: int | None = None, strong: float = STRONG) -> Peaks:
+def spectral_peaks(
+    values: np.ndarray, spacing: float, most: int | None = None, strong: float = STRONG, noise: float = 0.0
+) -> Peaks:
     """Return the frequencies of samples at equal spacing: peaks of the padded, windowed transform.
 
     The mean is removed, a Hann window applied, and each local maximum refined by a parabola through three logarithms,
-    which places a single frequency to about 1e-3 of a bin. Of an array of lines, shape (n, k), the amplitudes are added.
+    which places a single frequency to about 1e-3 of a bin. Of an array of lines, shape (n, k), the powers are added.
 
     Parameters
     ----------
@@ -47,6 +49,8 @@ def spectral_peaks(values: np.ndarray, spacing: float, most: int | None = None, 
         Largest number of peaks.
     strong : float
         Peaks below this part of the strongest are left out.
+    noise : float
+        Standard deviation of independent errors of the values: peaks that these may have made are left out.
 
     References
     ----------
@@ -67,12 +71,15 @@ def spectral_peaks(values: np.ndarray, spacing: float, most: int | None = None, 
         return Peaks(np.empty(0), np.empty(0))
     window = 0.5 - 0.5 * np.cos(2.0 * math.pi * (np.arange(n) + 0.5) / n)
     size = PADDING * n
-    spectrum = np.abs(np.fft.rfft((lines - lines.mean(axis=0)) * window[:, None], size, axis=0)).sum(axis=1)
+    spectrum = np.abs(np.fft.rfft((lines - lines.mean(axis=0)) * window[:, None], size, axis=0))
+    spectrum = np.sqrt(np.sum(spectrum**2, axis=1))
+    # The largest of n/2 values of white noise stands about √log n above their root mean square, less for many lines.
+    floor = noise * math.sqrt(float(np.sum(window**2))) * (math.sqrt(lines.shape[1]) + 3.0)
     inner = spectrum[1:-1]
     top = spectrum.max()
     if not top > 0.0:
         return Peaks(np.empty(0), np.empty(0))
-    found = 1 + np.flatnonzero((inner >= spectrum[:-2]) & (inner > spectrum[2:]) & (inner >= strong * top))
+    found = 1 + np.flatnonzero((inner >= spectrum[:-2]) & (inner > spectrum[2:]) & (inner >= max(strong * top, floor)))
     found = found[np.argsort(-spectrum[found], kind="stable")]
     # The window's first side lobes stand 2.4 bins from their peak, at 2.7 % of it.
     lobe = [
@@ -92,13 +99,13 @@ def source_peaks(pde: PDE, axes: Sequence[np.ndarray], axis: int, most: int = 4)
     A function is sampled finely enough to show what the grid cannot carry; values at nodes are taken as they are.
     """
     lines, spacing = data_lines(pde, axes, axis)
-    return spectral_peaks(lines, spacing, most)
+    return spectral_peaks(lines, spacing, most, noise=pde.source_noise)
 
 
 def data_lines(pde: PDE, axes: Sequence[np.ndarray], axis: int) -> tuple[np.ndarray, float]:
     """Return samples of the data along an axis, one line a column, and their spacing."""
     x = axes[axis]
-    if not (callable(pde.source) or all(callable(p.value) for p in pde.pieces)):
+    if any(not callable(v) and np.ndim(v) for v in (pde.source, *(p.value for p in pde.pieces))):  # values at nodes
         return _lines(pde, list(axes), axis), float(axes[axis][1] - axes[axis][0])
     low, high = pde.box[axis]
     size = COARSEST

@@ -12,13 +12,14 @@ from .adam import AdamGP
 from .collocation import unknown_nodes
 from .defect import Defect, estimate_defect
 from .direct import DirectSolution, solve_by_choice, solve_direct, source_kernels
+from .evidence import best_posterior
 from .features import FeatureSystem, solve_by_features, solve_nonlinear_by_features
 from .field import Evaluable, Field
 from .frequencies import check_carried, source_peaks
 from .kernel_axis import KernelAxis
 from .kernels import Shape, SpectralMixture
 from .pde import PDE
-from .posterior import Functionals, Posterior, functionals
+from .posterior import Posterior, functionals
 
 Method = Literal["auto", "features", "kernel", "posterior", "adam"]
 GOOD = 1e-8
@@ -176,19 +177,6 @@ def _by_posterior(pde: PDE, nodes: list[np.ndarray], given: list[SpectralMixture
         "evidence": posterior.evidence,
     }
     return Field(pde, "posterior", posterior, nodes, found, None, posterior)
-
-
-def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functionals]) -> Posterior:
-    """Return the posterior of the largest evidence among scales and shapes, amplitude maximised over for each."""
-    best: Posterior | None = None
-    shapes: tuple[Shape, ...] = ("student-t", "gaussian")
-    for shape in shapes:
-        for log_ls in (-4.0, -2.0, 0.0, 2.0):
-            posterior = Posterior(source_kernels(pde, nodes, log_ls, shape), data)
-            if best is None or posterior.evidence > best.evidence:
-                best = posterior
-    assert best is not None  # there are scales to try
-    return best
 
 
 def _by_adam(
