@@ -223,3 +223,20 @@ def test_relaxation_runs_in_a_tiny_form(tmp_path):
     assert found["low", "closed form ω*(c)"]["mean"]["mean"] < found["low", "closed form, on the grid"]["mean"]["mean"]
     assert all(abs(row["ratio"] - 1.0) <= 0.01 for row in report["solves"])
     assert all(row["suggest µs"] > 0.0 for row in report["overhead"])
+
+
+def test_kronecker_runs_in_a_tiny_form(tmp_path):
+    kronecker = load("kronecker")
+    kronecker.main(["--quick", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "kronecker-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "kronecker-quick.png").stat().st_size > 10_000
+    assert {row["kind"] for row in report["products"]} == {"product", "sum", "tridiagonal sum"}
+    assert all(row["error"] <= 1e-12 for row in report["products"])
+    assert all({"resolvent", "SciPy CSR"} <= set(row["seconds"]) for row in report["products"])
+    assert all(value <= 1e-8 for row in report["solves"] for value in row["residual"].values())
+    assert {"SciPy solve_sylvester", "SuperLU", "FastPoisson, assembled"} <= {
+        name for row in report["solves"] for name in row["solve"]
+    }
+    for row in report["preconditioned"]:
+        assert row["KroneckerSolver"]["residual"] <= 1.01e-8, row
+        assert row["KroneckerSolver"]["iterations"] < row["none"]["iterations"], row

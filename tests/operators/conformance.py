@@ -5,7 +5,25 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
-from resolvent.operators import Dense, Diagonal, Ensemble, Function, LinearOperator, Props, Sparse
+from resolvent.operators import (
+    SPD,
+    Dense,
+    Diagonal,
+    Ensemble,
+    Function,
+    KernelDiff,
+    Kronecker,
+    KroneckerPlusDiagonal,
+    KroneckerSum,
+    LinearOperator,
+    Masked,
+    Props,
+    Sparse,
+    SpectralKernel,
+    SumOfKroneckers,
+    Toeplitz,
+    kernel_matrix,
+)
 from resolvent.operators.stencil import Stencil
 
 FIVE = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
@@ -66,6 +84,90 @@ def _twice(x):
 B = random_array((6, 6), seed=5)
 C = random_array((6, 6), complex, seed=6)
 
+
+def definite(n, seed=0, dtype=float):
+    """A dense positive definite operator."""
+    X = random_array((n, n), dtype, seed)
+    return Dense((X @ X.conj().T + n * np.eye(n)).astype(dtype), props=SPD)
+
+
+def random_dense(m, n=None, dtype=float, seed=0):
+    return random_array((m, m if n is None else n), dtype, 100 * m + seed)
+
+
+def kept(*grid):
+    return np.random.default_rng(9).random(grid) > 0.4
+
+
+KERNEL = SpectralKernel([1.0, 0.5], [1.0, 0.0], [0.0, 2.0])
+
+KRONECKER: dict[str, Callable[[], LinearOperator]] = {
+    "Kronecker rectangular": lambda: Kronecker(random_dense(3, 4), random_dense(5, 2)),
+    "Kronecker of one": lambda: Kronecker(random_dense(4, 3)),
+    "Kronecker of three": lambda: Kronecker(random_dense(3), sparse((5, 5)), random_dense(2, 4, complex)),
+    "Kronecker of four": lambda: Kronecker(
+        random_dense(2, 3), Diagonal([1.0, -2.0, 3.0]), Toeplitz([1.0, 2.0], [1.0, 3.0]), random_dense(3).astype("f")
+    ),
+    "Kronecker definite": lambda: Kronecker(definite(3), definite(4, 1)),
+    "Kronecker definite complex": lambda: Kronecker(definite(3, 0, complex), definite(4, 1)),
+    "Kronecker complex symmetric": lambda: Kronecker(
+        Dense(np.array([[1.0, 2j], [2j, 0.5]]), props=Props.SYMMETRIC), definite(3)
+    ),
+    "Kronecker singular": lambda: Kronecker(diffusion(4, dirichlet=False), definite(3)),
+    "Kronecker single": lambda: Kronecker(definite(3, 0, np.float32), definite(4, 1, np.float32)),
+    "Kronecker complex single": lambda: Kronecker(random_dense(3, 3, np.complex64), random_dense(2).astype("f")),
+    "Kronecker order F": lambda: Kronecker(random_dense(3, 4), random_dense(5, 2), order="F"),
+    "Kronecker of functions": lambda: Kronecker(Function((4, 4), _twice, props=Props.POSITIVE_DEFINITE), definite(3)),
+    "Kronecker wide axes": lambda: Kronecker(random_dense(2), Toeplitz(np.ones(3)), random_dense(17)),
+    "Kronecker adjoint": lambda: Kronecker(random_dense(3, 4, complex), random_dense(5, 2)).H,
+    "Kronecker transpose": lambda: Kronecker(random_dense(3, 4, complex), random_dense(5, 2)).T,
+    "Kronecker multiple": lambda: (2.0 - 1.0j) * Kronecker(random_dense(3), random_dense(4)),
+    "Kronecker of products": lambda: (
+        Kronecker(random_dense(3, 2), random_dense(4)) @ Kronecker(random_dense(2, 3), sparse((4, 4)))
+    ),
+    "KroneckerSum": lambda: KroneckerSum(random_dense(3), random_dense(4)),
+    "KroneckerSum of one": lambda: KroneckerSum(random_dense(5)),
+    "KroneckerSum of three": lambda: KroneckerSum(random_dense(3), sparse((4, 4)), random_dense(2, 2, complex)),
+    "KroneckerSum of four": lambda: KroneckerSum(
+        random_dense(2), Toeplitz([1.0, 2.0, 0.5]), Diagonal([1.0, -2.0]), diffusion(3)
+    ),
+    "KroneckerSum definite": lambda: KroneckerSum(diffusion(4), diffusion(3, dirichlet=False), diffusion(2)),
+    "KroneckerSum singular": lambda: KroneckerSum(diffusion(4, dirichlet=False), diffusion(3, dirichlet=False)),
+    "KroneckerSum order F": lambda: KroneckerSum(random_dense(3), random_dense(4), order="F"),
+    "KroneckerSum adjoint": lambda: KroneckerSum(random_dense(3, 3, complex), random_dense(4)).H,
+    "KroneckerSum multiple": lambda: (1.0 + 2.0j) * KroneckerSum(random_dense(3), random_dense(4)),
+    "KroneckerSum larger than dense_limit": lambda: KroneckerSum(diffusion(30), diffusion(40)),
+    "Kronecker and a multiple of the identity": lambda: KroneckerPlusDiagonal(Kronecker(definite(3), definite(4)), 0.1),
+    "KroneckerSum and a diagonal": lambda: (
+        KroneckerSum(random_dense(3), random_dense(4)) + Diagonal(random_array(12, complex))
+    ),
+    "KroneckerSum and a field": lambda: KroneckerPlusDiagonal(
+        KroneckerSum(diffusion(3), diffusion(4)), np.arange(12.0).reshape(3, 4)
+    ),
+    "sum of Kroneckers": lambda: (
+        Kronecker(random_dense(3, 2), random_dense(4)) + Kronecker(random_dense(3, 2, complex), sparse((4, 4)))
+    ),
+    "sum of definite Kroneckers": lambda: SumOfKroneckers(
+        Kronecker(definite(3), definite(4)),
+        Kronecker(definite(3, 5), definite(4, 6)),
+        Kronecker(definite(3), definite(4)),
+    ),
+    "Toeplitz": lambda: Toeplitz(random_array(7), random_array(5, seed=1)),
+    "Toeplitz complex": lambda: Toeplitz(random_array(7, complex)),
+    "Toeplitz symmetric single": lambda: Toeplitz(random_array(6, np.float32)),
+    "Toeplitz of one": lambda: Toeplitz([2.0]),
+    "circulant": lambda: Toeplitz([3.0, 1.0, 0.0, 0.0, 1.0], circulant=True),
+    "circulant complex": lambda: Toeplitz(random_array(6, np.complex64), circulant=True),
+    "masked": lambda: Masked(Kronecker(definite(3), definite(4)), kept(3, 4)),
+    "masked rows": lambda: Masked(KroneckerSum(random_dense(3), random_dense(4, 4, complex)), kept(3, 4), None),
+    "masked by indices": lambda: Masked(sparse((8, 9)), [5, 0, 2], [8, 1]),
+    "masked semi-definite": lambda: Masked(diffusion(6, dirichlet=False), [0, 1, 2]),
+    "masked adjoint": lambda: Masked(KroneckerSum(random_dense(3), random_dense(4)), kept(3, 4), None).H,
+    "kernel matrix": lambda: kernel_matrix(KERNEL, np.linspace(0.0, 1.0, 9), order=1),
+    "kernel differentiation": lambda: KernelDiff(KERNEL, np.linspace(0.0, 1.0, 9), 2, eps=1e-4),
+    "kernel interpolation": lambda: KernelDiff(KERNEL, np.linspace(0.0, 1.0, 9), 0, eps=1e-4, at=[0.1, 0.33]),
+}
+
 OPERATORS: dict[str, Callable[[], LinearOperator]] = {
     "stencil 3-point": lambda: stencil((9,), ((0,), (-1,), (1,))),
     "stencil 5-point": lambda: stencil((5, 7), FIVE),
@@ -110,4 +212,5 @@ OPERATORS: dict[str, Callable[[], LinearOperator]] = {
     "scaled": lambda: 2.5j * Dense(C),
     "adjoint of a stencil": lambda: stencil((5, 7), FIVE).H,
     "transpose of a complex stencil": lambda: stencil((5, 7), FIVE, complex).T,
+    **KRONECKER,
 }

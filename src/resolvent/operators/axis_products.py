@@ -82,7 +82,8 @@ def multiply_along(
         entries = _turned(entries, X.dtype, transposed, conjugated, alpha)
         _dense_along(entries, X, out, add=add)
     elif entries is not None:
-        matrix = sp.csr_array(_turned(entries, X.dtype, transposed, conjugated, alpha))
+        matrix = _turned(entries, X.dtype, transposed, conjugated, alpha)
+        matrix = matrix if matrix is entries else sp.csr_array(matrix)
         from .axis_kernels import csr_along
 
         csr_along(matrix.indptr, matrix.indices, matrix.data, X, out, add=add)

@@ -185,23 +185,24 @@ class KroneckerPlusDiagonal(LinearOperator):
 
 def _checked(d: Any, n: int, structured: LinearOperator) -> Any:
     """Return d as a number or a vector on the storage of the operator."""
-    if structured._holds_torch():
-        from ._torch import to_tensor
-
-        d = (
-            d
-            if is_torch(d)
-            else to_tensor(np.asarray(d, dtype=structured.result_dtype(np.asarray(d).dtype)), structured.device)
-        )
+    torch = structured._holds_torch()
+    if is_torch(d):
+        if not torch:
+            raise ValueError(f"the diagonal is a tensor, but {structured!r} is on numpy storage: convert one of them")
         if str(d.device) != structured.device:
             raise ValueError(f"the diagonal is on {d.device} and the operator on {structured.device}: move one of them")
     else:
-        if is_torch(d):
-            raise ValueError(f"the diagonal is a tensor, but {structured!r} is on numpy storage: convert one of them")
-        d = np.asarray(d)
-        if d.dtype.kind not in "fciub":
-            raise TypeError(f"the diagonal needs numbers, got dtype {d.dtype}")
-        d = d.astype(structured.result_dtype(d.dtype))
+        values = np.asarray(d)
+        if values.dtype.kind not in "fciub":
+            raise TypeError(f"the diagonal needs numbers, got dtype {values.dtype}")
+        # Python's numbers take the precision of the operator, as in the arithmetic of numpy.
+        number = isinstance(d, int | float | complex) and not isinstance(d, np.generic)
+        kind = np.complex64 if values.dtype.kind == "c" else np.float32
+        d = values.astype(np.result_type(structured.dtype, kind) if number else structured.result_dtype(values.dtype))
+        if torch:
+            from ._torch import to_tensor
+
+            d = to_tensor(d, structured.device)
     if d.ndim == 0:
         return d
     grid = structured.grid

@@ -62,7 +62,8 @@ class ToeplitzSolver(Solver, Recipe):
 
     def __call__(self, A: LinearOperator) -> LinearOperator:
         """Build M for A: the inverse of the nearest circulant."""
-        return CirculantInverse(_toeplitz(A), self.claims(A))
+        M = CirculantInverse(_toeplitz(A), self.claims(A))
+        return M.H if isinstance(A, Adjoint) else M
 
     def claims(self, A: LinearOperator) -> Props:
         """Return what M will claim: symmetry and definiteness carry over to the nearest circulant."""
@@ -77,12 +78,8 @@ class ToeplitzSolver(Solver, Recipe):
         _toeplitz(A)
 
     def _setup(self, A: LinearOperator) -> ToeplitzFactors:
-        return ToeplitzFactors(_toeplitz(A))
-
-    def _refresh(self, state: ToeplitzFactors, A: LinearOperator) -> ToeplitzFactors:
-        if isinstance(A, Adjoint) and A.conjugate:
-            return ToeplitzFactors(_toeplitz(A.A)).adjoint()
-        return self._setup(A)
+        factors = ToeplitzFactors(_toeplitz(A))
+        return factors.adjoint() if isinstance(A, Adjoint) else factors
 
     def _adjoint(self, state: ToeplitzFactors, A: LinearOperator) -> ToeplitzFactors:
         return state.adjoint()
@@ -112,9 +109,10 @@ class ToeplitzSolver(Solver, Recipe):
 
 
 def _toeplitz(A: LinearOperator) -> Toeplitz:
-    """Return A, or raise StructureError for anything but a square Toeplitz operator."""
-    if isinstance(A, Toeplitz) and A.shape[0] == A.shape[1]:
-        return A
+    """Return A, or what A is the adjoint of; StructureError for anything but a square Toeplitz operator."""
+    inner = A.A if isinstance(A, Adjoint) and A.conjugate else A
+    if isinstance(inner, Toeplitz) and inner.shape[0] == inner.shape[1]:
+        return inner
     raise StructureError(f"ToeplitzSolver is for square Toeplitz operators, not {A!r}: use Direct or a Krylov method")
 
 
@@ -206,7 +204,7 @@ class CirculantInverse(LinearOperator):
         if null.all():
             raise StructureError(f"the circulant nearest to {T!r} is zero: use another preconditioner")
         values[null] = size[~null].min()
-        self._values = values.real if Props.SELF_ADJOINT in T.props else values
+        self._values: Array = values.real if Props.SELF_ADJOINT in T.props else values
 
     def _matmat(self, X: Array) -> Array:
         return _real(scipy.fft.ifft(scipy.fft.fft(X, axis=0) / self._values[:, None], axis=0), X)

@@ -22,7 +22,7 @@ def diagonalise(matrix: torch.Tensor, *, hermitian: bool) -> AxisBasis:
     values, V = torch.linalg.eig(matrix)
     inverse, info = torch.linalg.inv_ex(V)
     if int(info) != 0:
-        raise SingularError("a factor has no basis of eigenvectors: use GMRES")
+        raise SingularError("a factor has no basis of eigenvectors in this precision")
     condition = float(torch.linalg.cond(V))
     return AxisBasis(inverse, V, (values, torch.ones_like(values)), condition, (1.0, 0.0))
 

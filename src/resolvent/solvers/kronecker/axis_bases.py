@@ -120,9 +120,9 @@ def diagonalise_pencil(A: LinearOperator, B: LinearOperator) -> AxisBasis:
 def _inverse(V: np.ndarray) -> tuple[np.ndarray, float]:
     """Return V⁻¹ and the condition number of V."""
     try:
-        inverse = scipy.linalg.inv(V, check_finite=False)
+        inverse = np.linalg.inv(V)
     except np.linalg.LinAlgError as error:
-        raise SingularError("a factor has no basis of eigenvectors: use method='schur'") from error
+        raise SingularError("a factor has no basis of eigenvectors in this precision") from error
     return inverse, float(np.linalg.cond(V))
 
 

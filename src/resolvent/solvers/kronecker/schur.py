@@ -136,7 +136,7 @@ def _substitute(T: list[Array], shift: Any, F: Array, *, adjoint: bool) -> None:
     if len(T) == 2:
         triangular_sylvester(A, T[1], F, adjoint=adjoint)
     else:
-        F[...] = scipy.linalg.solve(A.conj().T if adjoint else A, F, check_finite=False)
+        F[...] = np.linalg.solve(A.conj().T if adjoint else A, F)
 
 
 def _eliminate(first: Array, rest: list[Array], shift: Any, F: Array, *, adjoint: bool) -> None:
