@@ -1,0 +1,41 @@
+"""Gaussian-process solvers for PDEs on boxes."""
+
+from __future__ import annotations
+
+from .adam import AdamGP, AdamState
+from .boundary import Dirichlet
+from .chebyshev import ChebyshevFunction, solve_chebyshev
+from .coefficient_inversion import CoefficientInversion, invert_coefficients
+from .defect import Defect
+from .field import Field
+from .kernels import SpectralMixture, matern, mixture, squared_exponential
+from .pde import PDE, Observations, laplacian
+from .posterior import Posterior
+from .solve import solve
+from .source_inversion import SourceInversion, invert_source
+from .tikhonov import ChebyshevSeries, tikhonov
+
+__all__ = [
+    "PDE",
+    "AdamGP",
+    "AdamState",
+    "ChebyshevFunction",
+    "ChebyshevSeries",
+    "CoefficientInversion",
+    "Defect",
+    "Dirichlet",
+    "Field",
+    "Observations",
+    "Posterior",
+    "SourceInversion",
+    "SpectralMixture",
+    "invert_coefficients",
+    "invert_source",
+    "laplacian",
+    "matern",
+    "mixture",
+    "solve",
+    "solve_chebyshev",
+    "squared_exponential",
+    "tikhonov",
+]

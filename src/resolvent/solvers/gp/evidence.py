@@ -1,0 +1,71 @@
+"""The choice of kernels for noisy or incomplete data: the largest evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .direct import source_kernels
+from .kernels import Shape, SpectralMixture
+from .pde import PDE
+from .posterior import Functionals, Posterior
+
+SCALES = (-4.0, -2.0, 0.0, 2.0)
+"""Values of log_ls to begin with."""
+WORK = 4e10
+"""Multiplications that refining a kernel may take: about a minute at most on a slow core."""
+REACH = 12.0
+"""Largest change of a logarithm while refining."""
+
+
+def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functionals]) -> Posterior:
+    """Return the posterior of the largest evidence found.
+
+    A scan over shapes and scales, frequencies being those that stand out of the noise in the data; then the simplex
+    method of Nelder and Mead on the scale and the weights of the best, one set an axis. The amplitude is maximised
+    over for each candidate. At most some hundred evaluations of O(m³) for m functionals.
+    """
+    from scipy.optimize import minimize
+
+    best: Posterior | None = None
+    shapes: tuple[Shape, ...] = ("student-t", "gaussian")
+    for shape in shapes:
+        for log_ls in SCALES:
+            posterior = Posterior(source_kernels(pde, nodes, log_ls, shape), data)
+            if best is None or posterior.evidence > best.evidence:
+                best = posterior
+    assert best is not None  # there are scales to try
+    start, found = best.kernels, [best]
+    m = sum(len(d.values) for d in data)
+    evaluations = int(min(150, WORK / (25.0 * m**3)))
+    size = sum(k.mu.size for k in start)
+    if evaluations < 4 * size:
+        return best
+
+    def loss(theta: np.ndarray) -> float:
+        try:
+            posterior = Posterior(changed(start, np.clip(theta, -REACH, REACH)), data)
+        except ValueError:  # not positive definite to working precision there
+            return 1e300
+        if posterior.evidence > found[0].evidence:
+            found[0] = posterior
+        return -posterior.evidence
+
+    simplex = np.vstack([np.zeros(size), 1.5 * np.eye(size)])
+    minimize(
+        loss, simplex[0], method="Nelder-Mead", options={"maxfev": evaluations, "initial_simplex": simplex, "fatol": 0.01}
+    )
+    return found[0]
+
+
+def changed(kernels: Sequence[SpectralMixture], theta: np.ndarray) -> list[SpectralMixture]:
+    """Return kernels with another scale and other relative weights: Q numbers an axis, the scale's change first."""
+    made, begin = [], 0
+    for kernel in kernels:
+        part = theta[begin : begin + kernel.mu.size]
+        log_w = kernel.log_w + np.concatenate([[0.0], part[1:]])
+        log_w -= np.logaddexp.reduce(log_w)
+        made.append(kernel.with_(log_w=log_w, log_ls=kernel.log_ls + part[0]))
+        begin += kernel.mu.size
+    return made
