@@ -60,7 +60,7 @@ def verify_foreign(
     """
     path = Path(path)
     if not tolerance > 0.0:
-        raise ValueError(f"tolerance must be positive, got {tolerance!r}")
+        raise ValueError(f"the tolerance of labels must be positive, got {tolerance!r}")
     kind = foreign_format(path)
     if kind is None:
         open_foreign(path)  # says what it is instead
