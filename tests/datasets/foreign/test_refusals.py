@@ -226,11 +226,24 @@ def test_files_that_would_have_to_run_code_are_not_read(tmp_path):
             return os.mkdir, (str(tmp_path / "harm"),)
 
     torch.save({"x": Harmful(), "y": torch.zeros(2, 2)}, tmp_path / "darcy_train_16.pt")
-    with pytest.raises(FormatError, match="none of the known formats"):
+    with pytest.raises(FormatError, match="reading them can run code"):
         open_foreign(tmp_path / "darcy_train_16.pt")
     with pytest.raises(FormatError, match="reading them can run code"):
         open_foreign(tmp_path)
     assert not (tmp_path / "harm").exists()
+
+
+def test_damaged_tensors_are_named(ours, tmp_path):
+    pytest.importorskip("torch")
+    export(ours("darcy2d"), "neuraloperator", tmp_path)
+    path = tmp_path / "darcy2d_train_16.pt"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"PK\x03\x04 and no more", b""):
+        path.write_bytes(content)
+        with pytest.raises(FormatError, match="cannot be read as a file of torch tensors"):
+            open_foreign(path)
+        report = datasets.verify(tmp_path)
+        assert not report.passed and "cannot be read as a file of torch tensors" in report.problems[0].what
 
 
 @pytest.mark.parametrize(

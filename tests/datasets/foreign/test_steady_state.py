@@ -127,6 +127,22 @@ def test_without_beta_its_name_may_say_it(small):
         assert opened.attributes["beta"] == 0.01 and opened.attributes["beta_from"] == "the file name"
 
 
+def test_a_source_may_be_a_list_of_one(small):
+    before = label_errors(small)
+    with h5py.File(small, "r+") as file:
+        file.attrs["beta"] = np.array([1.0])
+    np.testing.assert_array_equal(label_errors(small).errors, before.errors)
+    assert "β = 1," in datasets.verify(small).checks["steady state"]
+
+
+def test_the_discretisation_may_be_given(small):
+    for mean, edge in (("arithmetic", "wall"), ("harmonic", "ghost")):
+        found = label_errors(small, discretisation=Discretisation(mean, edge))
+        assert found.discretisation == Discretisation(mean, edge) and found.tried == {}
+    with pytest.raises(ValueError, match="expected the mean 'arithmetic' or 'harmonic'"):
+        Discretisation("geometric", "wall")
+
+
 @pytest.mark.parametrize("beta", [0.0, np.nan, "one"])
 def test_a_source_that_is_none_is_refused(small, beta):
     with h5py.File(small, "r+") as file:

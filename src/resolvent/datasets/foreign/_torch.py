@@ -73,8 +73,10 @@ def load_tensors(path: Path) -> Any:
         raise FormatError(
             f"{path} holds Python objects, which are not read because reading them can run code: store tensors"
         ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (RuntimeError, ValueError, EOFError, KeyError, AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        first = str(error).strip().splitlines()[0].partition(". ")[0] if str(error).strip() else type(error).__name__
         raise FormatError(f"{path} cannot be read as a file of torch tensors: {first}") from error
 
 

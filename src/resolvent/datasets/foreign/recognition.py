@@ -28,7 +28,9 @@ def foreign_format(path: Path) -> str | None:
         return "neuraloperator" if any(map(family_of_files, path.glob("*.pt"))) else None
     if not path.is_file():
         return None
-    if zipfile.is_zipfile(path):
+    if family_of_files(path) is not None:  # so named, even a damaged one is meant to be one
+        return "neuraloperator"
+    if _is_archive(path):
         return "neuraloperator" if _holds_pairs(path) else None
     try:
         with h5py.File(path, "r") as file:
@@ -43,12 +45,20 @@ def is_model(path: Path) -> bool:
     """Whether a file is a trained model or a checkpoint, by its content or else its name."""
     if not path.is_file() or foreign_format(path) is not None:
         return False
-    if zipfile.is_zipfile(path):
+    if _is_archive(path):
         with zipfile.ZipFile(path) as archive:
             # Archives that torch makes hold these; an .npz does not.
             if any(name.endswith(("data.pkl", "model.json", "archive_format")) for name in archive.namelist()):
                 return True
     return path.suffix.lower() in _MODEL_ENDINGS
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file is a whole zip archive: also by its beginning, since any file may happen to end like one."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return False
+    return zipfile.is_zipfile(path)
 
 
 def _holds_pairs(path: Path) -> bool:
@@ -62,8 +72,6 @@ def _holds_pairs(path: Path) -> bool:
         from ._torch import load_tensors
 
         content = load_tensors(path)
-    except ImportError:
-        return family_of_files(path) is not None
-    except FormatError:
+    except (ImportError, FormatError):
         return False
     return isinstance(content, dict) and {"x", "y"} <= content.keys()

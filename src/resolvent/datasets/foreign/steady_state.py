@@ -174,7 +174,7 @@ def label_errors(
         with open_foreign(data) as opened:
             return label_errors(opened, discretisation=discretisation, on_sample=on_sample)
     spacing, on_boundary = _grid(data)
-    beta = _beta(data)
+    beta = source_term(data)
     n = len(data)
     if n == 0:
         raise FormatError(f"{data.path} holds no samples")
@@ -198,7 +198,7 @@ def label_errors(
 def steady_states(data: ForeignSet, rows: np.ndarray, way: Discretisation) -> np.ndarray:
     """Return the steady states of some samples in one discretisation: (n, X, Y); NaN where there is none."""
     spacing, _ = _grid(data)
-    return _solved(data.column("nu", rows).astype(np.float64), way, spacing, _beta(data))
+    return _solved(data.column("nu", rows).astype(np.float64), way, spacing, source_term(data))
 
 
 def _errors(
@@ -261,7 +261,8 @@ def _grid(data: ForeignSet) -> tuple[tuple[float, ...], bool]:
     return tuple(spacing), all(ends)
 
 
-def _beta(data: ForeignSet) -> float:
+def source_term(data: ForeignSet) -> float:
+    """Return β; raise FormatError if the set does not say it."""
     beta = data.attributes.get("beta")
     if isinstance(beta, list) and len(beta) == 1:
         beta = beta[0]

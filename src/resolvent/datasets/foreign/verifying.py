@@ -14,11 +14,11 @@ from ..progress import Meter, ProgressCallback
 from ..seeding import SPLITS
 from ..verification_report import VerificationReport
 from . import pdebench_schema, the_well_schema
-from .foreign_set import ForeignSet, plain
+from .foreign_set import ForeignSet
 from .neuraloperator_reader import siblings
 from .opening import open_foreign
 from .recognition import foreign_format
-from .steady_state import TOLERANCE, Discretisation, label_errors
+from .steady_state import TOLERANCE, Discretisation, label_errors, source_term
 from .the_well_reader import split_files
 from .the_well_schema import Finding
 
@@ -60,7 +60,7 @@ def verify_foreign(
     """
     path = Path(path)
     if not tolerance > 0.0:
-        raise ValueError(f"tolerance must be positive, got {tolerance!r}")
+        raise ValueError(f"the tolerance of labels must be positive, got {tolerance!r}")
     kind = foreign_format(path)
     if kind is None:
         open_foreign(path)  # says what it is instead
@@ -148,7 +148,7 @@ def _samples(opened: ForeignSet, report: VerificationReport, meter: Meter) -> No
         meter.reached(report.samples)
     report.checks["numbers"] = "finite, no constant solution" if report.count == before else "not all are sound"
     counts = np.bincount(opened.split_of[opened.index], minlength=len(SPLITS))
-    parts = ", ".join(f"{count} {name}" for name, count in zip(SPLITS, counts, strict=True) if count)
+    parts = ", ".join(f"{count} {name}" for name, count in zip(SPLITS, counts, strict=True) if count) or "no samples"
     twice = f"; {within} inputs repeat within a split" if within else ""
     uniform = f"; {constant_inputs} inputs are one constant" if constant_inputs else ""
     report.checks["splits"] = f"{parts}{twice}{uniform}"
@@ -172,7 +172,7 @@ def _labels(opened: ForeignSet, report: VerificationReport, meter: Meter, tolera
     found = label_errors(opened, on_sample=shown)
     report.label_errors = found.errors
     flagged = found.flagged(tolerance)
-    report.checks["steady state"] = f"−∇·(a∇u) = β with β = {plain(opened.attributes['beta']):g}, distance {found}"
+    report.checks["steady state"] = f"−∇·(a∇u) = β with β = {source_term(opened):g}, distance {found}"
     report.checks["discretisation"] = f"{found.discretisation} (fits best; smallest distances {_others(found.tried)})"
     report.checks["labels"] = f"{len(flagged)} of {len(opened)} farther than {tolerance:.0e}"
     for row in flagged:
