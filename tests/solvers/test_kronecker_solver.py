@@ -294,6 +294,17 @@ def test_eigenvalues_and_eigenvectors():
         CG().prepare(np.eye(3)).logdet()
 
 
+def test_symmetry_up_to_rounding_is_symmetry():
+    Q = np.linalg.qr(random(40))[0]
+    K = (Q * np.logspace(0.0, -14.0, 40)) @ Q.T
+    assert not np.array_equal(K, K.T)
+    A = KroneckerPlusDiagonal(Kronecker(K, K), 1e-6)
+    prepared = KroneckerSolver().prepare(A)
+    assert prepared._state.condition == 1.0 and prepared.solve(A @ np.ones(1600)).converged
+    expected = np.log(np.outer(np.logspace(0.0, -14.0, 40), np.logspace(0.0, -14.0, 40)) + 1e-6).sum()
+    assert prepared.logdet()[1] == pytest.approx(expected, rel=1e-9)
+
+
 def test_fast_transforms_are_those_of_fast_poisson():
     A = KroneckerSum(second(30), second(20))
     b = random(600, 1)[:, 0]
