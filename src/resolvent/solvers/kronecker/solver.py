@@ -25,6 +25,7 @@ from ..preconditioners.recipe import Recipe
 from ..separable.from_factors import reference_of_factors
 from ..solver import Solver
 from ..status import Status
+from .axis_bases import dense, hermitian
 from .balanced import balanced
 from .diagonalisation import Diagonalisation
 from .factorwise import FactorwiseLU
@@ -53,7 +54,8 @@ class KroneckerSolver(Solver, Recipe):
     ==========================================  ====================================================================
     `Kronecker`                                 LU of each factor
     `KroneckerSum`, also + c I                  fast transforms for second differences with constant coefficients;
-                                                eigenvectors of each factor, if they are well enough conditioned;
+                                                eigenvectors of self-adjoint factors; of others Schur factors on two
+                                                axes, on more eigenvectors if they are well enough conditioned,
                                                 else Schur factors
     `Kronecker` + c I                           eigenvectors of each factor
     `Kronecker` + D, both definite, d a         eigenvectors of D^{−1/2} K D^{−1/2}
@@ -178,9 +180,15 @@ class KroneckerSolver(Solver, Recipe):
             return SchurFactors(A)
         if isinstance(A, KroneckerPlusDiagonal) and A.constant is None:
             return balanced(A)
+        on_host = isinstance(structured, KroneckerSum) and not A._holds_torch()
+        if self.method == "auto" and on_host and _two_general_axes(structured):
+            # Stable, and by benchmarks/kronecker.py prepared in less time; complex eigenvectors are slower as well.
+            schur = SchurFactors(A)
+            if not (schur.failure and preconditioner):
+                return schur
         found = Diagonalisation(A, replace_null=preconditioner)
         unstable = bool(found.failure) or found.condition * 0.5 * float(np.finfo(A.dtype).eps) > CONDITION
-        if self.method == "auto" and unstable and isinstance(structured, KroneckerSum) and not A._holds_torch():
+        if self.method == "auto" and unstable and on_host:
             return SchurFactors(A)
         return found
 
@@ -223,6 +231,13 @@ class KroneckerSolver(Solver, Recipe):
     def __str__(self) -> str:
         changed = [f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default or f.name == "rtol"]
         return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
+
+
+def _two_general_axes(A: LinearOperator) -> bool:
+    """Whether A has two axes, of which one at least is not self-adjoint."""
+    if not isinstance(A, KroneckerSum) or len(A.axes) != 2:
+        return False
+    return not all(hermitian(factor, dense(factor)) for factor in A.axes)
 
 
 class _Turned(StructuredFactors):
