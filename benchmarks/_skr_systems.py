@@ -84,6 +84,7 @@ def problems(quick: bool = False, resolution: int | None = None) -> list[Problem
             Problem("Poisson", families.get("poisson_chebyshev", resolution=n), (), (1e-5,), 500),
             Problem("Helmholtz", families.get("helmholtz2d", resolution=16), ("m",), (1e-3,), 200),
         ]
+    slow_waves = families.get("helmholtz2d", resolution=50, wavenumber=10.0)
     return [
         Problem("Darcy", families.get("darcy2d", resolution=50, coefficient="skr"), ("a",), (1e-5,)),
         Problem("Darcy", families.get("darcy2d", resolution=100, coefficient="skr"), ("a",), (1e-2, 1e-5, 1e-8)),
