@@ -21,7 +21,7 @@ RTOL, CAP = 1e-8, 10_000
 
 def cases(quick: bool) -> list[tuple[str, Problem, Any, Any]]:
     """Return name, family, method and preconditioner of each line of the ablation."""
-    n, m = (16, 16) if quick else (64, 64)
+    n, m = (16, 16) if quick else (48, 48)
     gcrodr = GCRODR(restart=40, k=20, rtol=RTOL, maxiter=CAP)
     skr = Problem("Darcy, skr", families.get("darcy2d", resolution=n, coefficient="skr"), ("a",), (RTOL,))
     rough = Problem("Darcy, unit", families.get("darcy2d", resolution=n, coefficient="lognormal_unit"), ("a",), (RTOL,))

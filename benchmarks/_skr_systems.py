@@ -84,11 +84,13 @@ def problems(quick: bool = False, resolution: int | None = None) -> list[Problem
             Problem("Poisson", families.get("poisson_chebyshev", resolution=n), (), (1e-5,), 500),
             Problem("Helmholtz", families.get("helmholtz2d", resolution=16), ("m",), (1e-3,), 200),
         ]
+    slow_waves = families.get("helmholtz2d", resolution=50, wavenumber=10.0)
     return [
         Problem("Darcy", families.get("darcy2d", resolution=50, coefficient="skr"), ("a",), (1e-5,)),
         Problem("Darcy", families.get("darcy2d", resolution=100, coefficient="skr"), ("a",), (1e-2, 1e-5, 1e-8)),
         Problem("Thermal", families.get("thermal", resolution=41), (), (1e-8,)),
         Problem("Thermal", families.get("thermal", resolution=81), (), (1e-5, 1e-11)),
         Problem("Poisson", families.get("poisson_chebyshev", resolution=87), (), (1e-5, 1e-11)),
-        Problem("Helmholtz", families.get("helmholtz2d", resolution=50), ("m",), (1e-2, 1e-5), 2_000),
+        Problem("Helmholtz, k = 10", slow_waves, ("m",), (1e-5,), 2_000),
+        Problem("Helmholtz", families.get("helmholtz2d", resolution=50), ("m",), (1e-2,), 2_000),
     ]

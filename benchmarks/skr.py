@@ -41,7 +41,7 @@ def conclusions(report: dict[str, Any], judged: bool) -> list[dict[str, Any]]:
     """Print what the figures say, and return the verdicts."""
     checks = []
     for entry in report.get("summary", []):
-        time_ratio, iterations = PUBLISHED[entry["family"]]
+        time_ratio, iterations = PUBLISHED[entry["family"].partition(",")[0]]
         for way in ("cold", "recycled"):
             part = entry.get(f"{way}, with set-up")
             if part is not None:

@@ -47,9 +47,9 @@ class InBlocks(Method):
         def solve(systems: Sequence[System]) -> Sequence[Result]:
             nonlocal prepared
             results: list[Result] = []
-            alike = all(same_matrix(systems[0].A, A) for A, _ in systems)
+            alike = all(same_matrix(systems[0][0], A) for A, _ in systems)
             for block in [systems] if alike and systems else [[system] for system in systems]:
-                A, anew = block[0].A, True
+                A, anew = block[0][0], True
                 if prepared is None or prepared.A.shape != A.shape:
                     prepared = self.solver.prepare(A)
                 elif not same_matrix(prepared.A, A):
@@ -57,7 +57,7 @@ class InBlocks(Method):
                 else:
                     anew = False
                 # Always a full block, for the same reason as the full windows of `Together`.
-                rights = [b for _, b in block] + [block[-1].b] * (self.columns - len(block)) * alike
+                rights = [b for _, b in block] + [block[-1][1]] * (self.columns - len(block)) * alike
                 result = prepared.solve(np.stack(rights, axis=1))
                 columns = _apart(result if anew else without_setup(result))
                 results += columns[: len(block)]

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from resolvent.datasets import order
-from resolvent.datasets.ordering import ORDERINGS, Angle, Greedy, Hilbert
+from resolvent.datasets.ordering import ORDERINGS, Angle, Greedy, Hilbert, greedy, walk
 from resolvent.datasets.ordering.features import on_one_scale, truncated_spectrum
 from resolvent.datasets.ordering.hilbert import hilbert_index, principal_components
-from resolvent.datasets.ordering.walk import nearest_neighbours, squared_distances
 
 NAMES = list(ORDERINGS)
 
@@ -180,10 +179,22 @@ def test_pilots_that_fail_are_left_out(rng):
     assert sorted(some.tolist()) == list(range(20))
 
 
-def test_distances_are_never_negative(rng):
-    rows = np.repeat(rng.standard_normal((3, 50)) * 1e8, 2, axis=0)
-    assert squared_distances(rows @ rows.T).min() >= 0.0
-    assert nearest_neighbours(np.zeros((4, 4))).tolist() == [0, 1, 2, 3]
+def test_very_many_samples_are_compared_row_by_row(rng, monkeypatch):
+    fields = rng.standard_normal((50, 9, 9))
+    expected = order(fields, "fft")
+    monkeypatch.setattr(walk, "PAIRS", 10)
+    monkeypatch.setattr(walk, "distances_of_gram", None)
+    assert np.array_equal(order(fields, "fft"), expected)
+    monkeypatch.setattr(greedy, "MOST", 49)
+    with pytest.raises(ValueError, match="at most 49 samples, got 50"):
+        order(fields, "greedy")
+
+
+def test_twins_follow_one_another(rng):
+    fields = np.repeat(rng.standard_normal((6, 50)) * 1e8, 2, axis=0)[rng.permutation(12)]
+    for name in ("greedy", "fft"):
+        line = fields[order(fields, name)]
+        assert (np.abs(np.diff(line, axis=0)).max(axis=1) == 0.0).sum() == 6
 
 
 def test_arguments_are_checked(rng):

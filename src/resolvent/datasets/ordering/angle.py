@@ -10,7 +10,7 @@ import numpy as np
 
 from .features import spectral_features
 from .ordering import Ordering, Sample, SolvePilots
-from .walk import nearest_neighbours, squared_distances
+from .walk import distances_of_features, nearest_neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Angle(Ordering):
         """Return the order of the walk."""
         assert solve is not None
         features = spectral_features(samples)
-        walk = nearest_neighbours(squared_distances(features @ features.T))
+        walk = nearest_neighbours(len(features), distances_of_features(features))
         count = min(int(self.pilots), len(walk))
         chosen = sorted({int(walk[number * len(walk) // count]) for number in range(count)})
         found = [(at, np.ravel(x)) for at, x in zip(chosen, solve(chosen), strict=True) if x is not None]
@@ -61,7 +61,7 @@ class Angle(Ordering):
         predicted = self._predict(features, [at for at, _ in found], coefficients)
         norms = np.linalg.norm(predicted, axis=1)
         unit = predicted / np.where(norms > 0.0, norms, 1.0)[:, None]
-        return nearest_neighbours(1.0 - np.abs(unit.conj() @ unit.T))
+        return nearest_neighbours(len(unit), lambda i: -np.abs(unit.conj() @ unit[i]))
 
     def _modes(self, solutions: np.ndarray) -> np.ndarray:
         """Return the coefficients of (p, n) solutions in their leading proper orthogonal modes, a (p, r) array."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from .features import spectral_features
 from .ordering import Ordering, Sample, SolvePilots
-from .walk import nearest_neighbours, squared_distances
+from .walk import distances_of_features, nearest_neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TruncatedFFT(Ordering):
 
     Smooth random fields have nearly all their variance there: some 300 numbers stand for a plane field of any size. One
     fast transform a sample, and one product of matrices for all distances. Small arrays are taken as they are. Memory:
-    the features, and N² distances.
+    the features, and N² inner products up to 8192 samples.
     """
 
     name: ClassVar[str] = "fft"
@@ -27,4 +27,4 @@ class TruncatedFFT(Ordering):
     def __call__(self, samples: Sequence[Sample], solve: SolvePilots | None = None) -> np.ndarray:
         """Return the order of the walk."""
         features = spectral_features(samples)
-        return nearest_neighbours(squared_distances(features @ features.T))
+        return nearest_neighbours(len(features), distances_of_features(features))

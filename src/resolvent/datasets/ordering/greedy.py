@@ -10,7 +10,10 @@ import numpy as np
 
 from .features import CONSTANT, vectors_of
 from .ordering import Ordering, Sample, SolvePilots
-from .walk import nearest_neighbours, squared_distances
+from .walk import distances_of_gram, nearest_neighbours
+
+MOST = 16384
+"""Samples, of which all pairs then take 2 GiB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Greedy(Ordering):
     Parameters
     ----------
     block_bytes : int
-        Memory for samples.
+        Memory for samples; N² inner products come besides, for 16384 samples at most.
 
     References
     ----------
@@ -39,7 +42,12 @@ class Greedy(Ordering):
 
     def __call__(self, samples: Sequence[Sample], solve: SolvePilots | None = None) -> np.ndarray:
         """Return the order of the walk."""
-        return nearest_neighbours(squared_distances(self._gram(samples)))
+        if len(samples) > MOST:
+            raise ValueError(
+                f"the greedy order compares all pairs: at most {MOST} samples, got {len(samples)}. Use 'fft' or "
+                "'hilbert', or smaller chunks"
+            )
+        return nearest_neighbours(len(samples), distances_of_gram(self._gram(samples)))
 
     def _gram(self, samples: Sequence[Sample]) -> np.ndarray:
         """Return the sum over names of the inner products of all pairs, divided by the variance of the name."""
