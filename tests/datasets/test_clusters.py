@@ -38,7 +38,7 @@ ENVIRONMENT = os.environ | {
 def mpiexec(ranks, *arguments):
     """Run Python on MPI ranks."""
     command = ["mpiexec", "--oversubscribe", "-n", str(ranks), sys.executable, *map(str, arguments)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ class Scheduler:
         return process
 
     def _address(self, process):
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + 180.0
         while time.monotonic() < deadline:
             found = re.search(r"Scheduler at: +(tcp://[0-9.:]+)", Path(process.log.name).read_text())
             if found:
@@ -100,7 +100,7 @@ def after(out, chunks, action):
     """Do something in a thread as soon as so many chunks are finished."""
 
     def watch():
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + 180.0
         while chunks_of(out) < chunks and time.monotonic() < deadline:
             time.sleep(0.005)
         action()
@@ -124,7 +124,7 @@ def test_local_processes(tmp_path, digest, workers):
 def test_a_dask_cluster_of_its_own(tmp_path, digest):
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path / "set.h5"), "dask", "2"],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [digest, "2"]
@@ -259,7 +259,7 @@ def test_ctrl_c_ends_a_run_on_dask_and_the_same_call_resumes(tmp_path, digest):
     command = [sys.executable, str(SCRIPT), str(out), "dask", "2"]
     with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         after(out, 3, lambda: os.killpg(run.pid, signal.SIGINT)).join()  # as a terminal does
-        _, messages = run.communicate(timeout=60)
+        _, messages = run.communicate(timeout=180)
     assert run.returncode != 0
     assert "GenerationInterrupted" in messages
     seen = []
@@ -278,7 +278,7 @@ def test_a_killed_rank_ends_all_and_the_same_command_resumes(tmp_path, digest):
             os.kill(int(children[-1]), signal.SIGKILL)
 
         after(out, 3, kill).join()
-        run.communicate(timeout=60)
+        run.communicate(timeout=180)
     assert run.returncode != 0
     assert chunks_of(out) >= 3
     done = mpiexec(2, "-m", "mpi4py.futures", SCRIPT, out, "mpi", 1)
