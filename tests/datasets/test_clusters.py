@@ -38,7 +38,7 @@ ENVIRONMENT = os.environ | {
 def mpiexec(ranks, *arguments):
     """Run Python on MPI ranks."""
     command = ["mpiexec", "--oversubscribe", "-n", str(ranks), sys.executable, *map(str, arguments)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ class Scheduler:
         return process
 
     def _address(self, process):
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + 180.0
         while time.monotonic() < deadline:
             found = re.search(r"Scheduler at: +(tcp://[0-9.:]+)", Path(process.log.name).read_text())
             if found:
@@ -91,15 +91,6 @@ def scheduler(tmp_path):
     found.close()
 
 
-@pytest.fixture
-def client(scheduler):
-    """A client of a scheduler with one worker, behind which a test may kill things."""
-    import distributed
-
-    with distributed.Client(scheduler.address, set_as_default=False) as client:
-        yield client
-
-
 def chunks_of(out):
     journal = out.with_name(out.name + ".parts") / "journal.jsonl"
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
@@ -109,7 +100,7 @@ def after(out, chunks, action):
     """Do something in a thread as soon as so many chunks are finished."""
 
     def watch():
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + 180.0
         while chunks_of(out) < chunks and time.monotonic() < deadline:
             time.sleep(0.005)
         action()
@@ -130,26 +121,33 @@ def test_local_processes(tmp_path, digest, workers):
 
 
 @needs_dask
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_dask_cluster_of_its_own(tmp_path, digest, workers):
+def test_a_dask_cluster_of_its_own(tmp_path, digest):
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path / "set.h5"), "dask", str(workers)],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, str(SCRIPT), str(tmp_path / "set.h5"), "dask", "2"],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [digest, str(workers)]
+    assert done.stdout.split() == [digest, "2"]
     assert done.stderr == ""
 
 
 @needs_dask
-def test_a_dask_scheduler_that_is_running(tmp_path, digest, scheduler):
+def test_a_dask_scheduler_that_is_running_by_its_address_and_by_an_executor(tmp_path, digest, scheduler, caplog):
+    import distributed
+
     scheduler.worker()
     scheduler.worker()
     address = scheduler.address.replace("tcp://", "dask://")
-    ds = make(tmp_path / "set.h5", executor=address)
+    with caplog.at_level(logging.WARNING):
+        ds = make(tmp_path / "set.h5", executor=address)
     assert ds.content_sha256 == digest
     assert ds.provenance["sessions"][0]["executor"] == address
     assert set(ds.chunks["pid"]) <= {process.pid for process in scheduler.processes[1:]}
+    with distributed.Client(scheduler.address, set_as_default=False) as client:
+        executor = client.get_executor()
+        assert make(tmp_path / "other.h5", executor=executor, workers=2).content_sha256 == digest
+        assert executor.submit(len, "open").result() == 4
+    assert "differs from this process" not in caplog.text
 
 
 @needs_mpi
@@ -219,24 +217,23 @@ def test_a_lost_scheduler_is_an_error_that_resumes(tmp_path, digest, scheduler, 
 def test_workers_that_all_die_are_waited_for_and_then_given_up(tmp_path, digest, scheduler, monkeypatch):
     from resolvent.datasets import cluster_dask
 
-    monkeypatch.setattr(cluster_dask, "_WORKERLESS", 3.0)
-    worker = scheduler.worker()
+    monkeypatch.setattr(cluster_dask, "_WORKERLESS", 1.0)
     out = tmp_path / "set.h5"
-    thread = after(out, 2, worker.kill)
+    with pytest.raises(WorkerLostError, match="has had no workers for 1 s"):
+        make(out, executor=scheduler.address)
+    assert not list(tmp_path.glob("set.h5*"))
+    monkeypatch.setattr(cluster_dask, "_WORKERLESS", 20.0)
+    worker = scheduler.worker()
+
+    def kill():
+        monkeypatch.setattr(cluster_dask, "_WORKERLESS", 3.0)
+        worker.kill()
+
+    thread = after(out, 2, kill)
     with pytest.raises(WorkerLostError, match="the Dask cluster was lost"):
         make(out, executor=scheduler.address)
     thread.join()
     assert make(out).content_sha256 == digest
-
-
-@needs_dask
-def test_a_scheduler_without_workers_is_named(tmp_path, scheduler, monkeypatch):
-    from resolvent.datasets import cluster_dask
-
-    monkeypatch.setattr(cluster_dask, "_WORKERLESS", 1.0)
-    with pytest.raises(WorkerLostError, match="has had no workers for 1 s"):
-        make(tmp_path / "set.h5", executor=scheduler.address)
-    assert not list(tmp_path.glob("set.h5*"))
 
 
 @needs_dask
@@ -262,7 +259,7 @@ def test_ctrl_c_ends_a_run_on_dask_and_the_same_call_resumes(tmp_path, digest):
     command = [sys.executable, str(SCRIPT), str(out), "dask", "2"]
     with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         after(out, 3, lambda: os.killpg(run.pid, signal.SIGINT)).join()  # as a terminal does
-        _, messages = run.communicate(timeout=60)
+        _, messages = run.communicate(timeout=180)
     assert run.returncode != 0
     assert "GenerationInterrupted" in messages
     seen = []
@@ -281,7 +278,7 @@ def test_a_killed_rank_ends_all_and_the_same_command_resumes(tmp_path, digest):
             os.kill(int(children[-1]), signal.SIGKILL)
 
         after(out, 3, kill).join()
-        run.communicate(timeout=60)
+        run.communicate(timeout=180)
     assert run.returncode != 0
     assert chunks_of(out) >= 3
     done = mpiexec(2, "-m", "mpi4py.futures", SCRIPT, out, "mpi", 1)
@@ -343,17 +340,6 @@ def test_mpi_with_one_rank_or_without_its_launcher_is_refused(tmp_path):
     assert done.returncode != 0
     assert "2 ranks that all run the same program: start the program as" in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-@needs_dask
-def test_an_executor_of_dask_is_used_as_it_is(tmp_path, digest, scheduler, client, caplog):
-    scheduler.worker()
-    executor = client.get_executor()
-    with caplog.at_level(logging.WARNING):
-        ds = make(tmp_path / "set.h5", executor=executor, workers=1)
-    assert ds.content_sha256 == digest
-    assert executor.submit(len, "open").result() == 4
-    assert "differs from this process" not in caplog.text
 
 
 def test_samples_are_as_many_as_the_tests_believe(digest, tmp_path):

@@ -400,5 +400,5 @@ def test_jobs_at_the_same_time_do_not_disturb_one_another(tmp_path, digest):
     )
     environment = os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     jobs = [subprocess.Popen([sys.executable, "-c", code, str(out), f"{i}/3"], env=environment) for i in range(3)]
-    assert [job.wait(timeout=60) for job in jobs] == [0, 0, 0]
+    assert [job.wait(timeout=180) for job in jobs] == [0, 0, 0]
     assert put_together(out).content_sha256 == digest()
