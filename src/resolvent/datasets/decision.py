@@ -93,7 +93,7 @@ def decide(
         names = ", ".join(repr(name) for name in ("auto", "tuned", *STRATEGIES, *VARIANTS))
         raise ValueError(f"solver must be one of {names}, a Solver or a Method, got {solver!r}")
     found = first_sample(family, seed)
-    request = Request(rtol, found.system.A.shape[0], len(family.axes()), chunk)
+    request = Request(rtol, found.system.A.shape[0], len(family.axes()), chunk, family)
     if solver not in ("auto", "tuned"):
         return Decision(solver, solver, "requested", named(solver)(request))
     judged = judge(family, seed, found, SAFETY * rtol)

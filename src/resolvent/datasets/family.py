@@ -141,6 +141,10 @@ class LinearFamily(Family):
     def restrict(self, solution: Mapping[str, np.ndarray]) -> np.ndarray:
         """Recover the vector of unknowns from stored solution fields: the inverse of `expand`."""
 
+    def near_null_space(self) -> np.ndarray | None:
+        """Return an (n, q) array of what a coupled system nearly maps to zero, for aggregation; None if not known."""
+        return None
+
     def checks(self, inputs: Inputs, system: System) -> Sequence[tuple[str, bool, str]]:
         """Return (name, passed, detail) of structural checks that the discretisation must pass for these inputs."""
         return ()

@@ -181,12 +181,15 @@ class Request:
         Of space.
     chunk : int
         Samples in a chunk, of which a window must be a whole part.
+    family : LinearFamily, optional
+        Where the systems come from: it may know their near null space.
     """
 
     rtol: float
     unknowns: int
     dimension: int
     chunk: int
+    family: Any = None
 
     @property
     def aim(self) -> float:
@@ -221,6 +224,16 @@ def _one_by_one(name: str, **changes: Any) -> Callable[[Request], Method]:
     return make
 
 
+def _aggregation(request: Request) -> Method:
+    if request.family is None or request.family.near_null_space() is None:
+        return _one_by_one("cg+amg", method="smoothed_aggregation", reuse="interpolation")(request)
+    from ..solvers import CG
+    from .near_null_space import FamilyAggregation
+
+    method = OneByOne(CG(rtol=request.aim), FamilyAggregation(request.family))
+    return Rescued(method, STRATEGIES["direct"](request))
+
+
 def _superposition(request: Request) -> Method:
     from ..solvers import Direct
     from .superposition import Superposed
@@ -249,12 +262,13 @@ VARIANTS: dict[str, Callable[[Request], Method]] = {
     "multigrid:half": _multigrid(0.5),
     "multigrid:double": _multigrid(2.0),
     "cg+amg:reuse": _one_by_one("cg+amg", reuse="interpolation"),
-    "cg+amg:aggregation": _one_by_one("cg+amg", method="smoothed_aggregation", reuse="interpolation"),
+    "cg+amg:aggregation": _aggregation,
     "cg+ic:fill": _one_by_one("cg+ic", drop_tol=1e-2),
     "gmres+ilu:coarse": _one_by_one("gmres+ilu", drop_tol=1e-2),
 }
 """The named ways with other parameters, as ``<name>:<what differs>``: half or twice as many systems together;
-interpolation kept from sample to sample, by classical coarsening or by aggregation; factors with more, or less, fill.
+interpolation kept from sample to sample, by classical coarsening or by aggregation (which is told the near null space
+where a family knows it); factors with more, or less, fill.
 ``tuned`` tries those of the way that is best, and they may be asked for like the others."""
 
 
