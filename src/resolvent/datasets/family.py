@@ -125,6 +125,9 @@ class Family(abc.ABC):
 class LinearFamily(Family):
     """A stationary family: one linear system a sample, certified by its relative residual."""
 
+    multigrid_iterations: ClassVar[int] = 0
+    """Iterations that its systems may take `MultigridCG` without being given up, where that is more than usual."""
+
     def pose(self, inputs: Inputs) -> DiscreteProblem:
         """Return the problem of one sample; raise ValueError if its inputs are not admissible."""
         return LinearProblem(self, inputs)

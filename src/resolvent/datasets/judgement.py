@@ -80,7 +80,7 @@ def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgeme
         if A.shape[0] >= AGGREGATED and isinstance(family, LinearFamily) and family.near_null_space() is not None:
             why = f"{traits}: from {AGGREGATED} unknowns on aggregation with their near null space beats factors"
             return Judgement("cg+amg:aggregation", why)
-        traits += " (costs of iterations are known for one)"
+        traits += ", for which the costs of factors alone are known"
     estimates = () if structure is None else ranked(structure, model, names, n_systems=systems, rhs=rhs, rtol=rtol)
     if not estimates:
         return Judgement("direct", f"{traits}: no other method is sure to converge")
@@ -91,7 +91,8 @@ def judge(family: Family, seed: int, found: FirstSample, rtol: float) -> Judgeme
         if dimension is not None:
             why = f"{traits}, right-hand sides of {dimension} dimensions: a chunk combines as many solutions"
             return Judgement("superposition", f"{why}, each {told(estimates, model, 'a system')}", estimates)
-    return Judgement(estimates[0].way, f"{traits}: {told(estimates, model, 'a sample')}", estimates)
+    alone = "; no iterative method is sure to converge" if len(estimates) == 1 and not _coupled(family) else ""
+    return Judgement(estimates[0].way, f"{traits}: {told(estimates, model, 'a sample')}{alone}", estimates)
 
 
 def _coupled(family: Family) -> bool:

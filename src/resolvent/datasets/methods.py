@@ -206,7 +206,8 @@ def _multigrid(scale: float = 1.0) -> Callable[[Request], Method]:
         fits = request.unknowns <= DIRECT_UNKNOWNS[min(request.dimension, 3)]
         surer = STRATEGIES["direct" if fits else "cg+amg"](request)
         members = max(int(scale * ensemble_width(request.unknowns, request.dimension, request.chunk)), 1)
-        return Rescued(Together(MultigridCG(rtol=request.aim, maxiter=TRUST), members), surer)
+        most = max(TRUST, 0 if request.family is None else request.family.multigrid_iterations)
+        return Rescued(Together(MultigridCG(rtol=request.aim, maxiter=most), members), surer)
 
     return make
 

@@ -167,7 +167,7 @@ def test_a_flux_through_the_walls_is_found(tmp_path, monkeypatch):
         return Stencil(coefficients, props=A.props, mirrored=True)
 
     monkeypatch.setattr(heat, "insulated_diffusion", leaking)
-    with pytest.raises(DiscretisationError, match="row sums.*conservation"):
+    with pytest.raises(DiscretisationError, match=r"row sums.*conservation"):
         generate(SMALL, 2, out=tmp_path / "leak.h5", two_grid=0)
 
 

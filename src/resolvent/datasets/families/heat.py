@@ -239,7 +239,10 @@ class Heat2D(TransientFamily):
         x, y = np.meshgrid(*[grid_points(self.resolution, "cell")] * 2, indexing="ij")
         g = 0.5 * np.sin(2.0 * x + 1.0) + 0.3 * np.cos(3.0 * y)
         turned = 0.4 * np.cos(2.0 * x) - 0.3 * np.sin(3.0 * y + 0.5)
-        gradients = (np.cos(2.0 * x + 1.0), -0.8 * np.sin(2.0 * x)), (-0.9 * np.sin(3.0 * y), -0.9 * np.cos(3 * y + 0.5))
+        gradients = (
+            (np.cos(2.0 * x + 1.0), -0.8 * np.sin(2.0 * x)),
+            (-0.9 * np.sin(3.0 * y), -0.9 * np.cos(3 * y + 0.5)),
+        )
         p, q, pi = np.cos(np.pi * x) * np.cos(2.0 * np.pi * y), 0.5 * np.cos(3.0 * np.pi * x), np.pi
         p_x, p_y = -pi * np.sin(pi * x) * np.cos(2.0 * pi * y), -2.0 * pi * np.cos(pi * x) * np.sin(2.0 * pi * y)
         q_x = -1.5 * pi * np.sin(3.0 * pi * x)

@@ -124,9 +124,7 @@ class Helmholtz2D(LinearFamily):
 
     def refined(self) -> Self:
         """Return the family with half the spacing and the same wavenumber: the same waves, better resolved."""
-        return dataclasses.replace(
-            self, resolution=2 * self.resolution, wavenumber=self.k, points_per_wavelength=None
-        )
+        return dataclasses.replace(self, resolution=2 * self.resolution, wavenumber=self.k, points_per_wavelength=None)
 
     def fields(self) -> dict[str, FieldSpec]:
         """Return the stored arrays: ``m``, the position ``source``, and the complex solution ``u``."""
