@@ -89,7 +89,7 @@ def _two_grid_errors(
         errors = [two_grid_error(family, sample_rng(seed, family.family_id, i), solve=solve) for i in indices]
     except ValueError as error:
         return [], f"not estimated: {error}"
-    return errors, f"‖u_h − u_h/2‖/‖u_h/2‖ of {len(errors)} samples drawn at random"
+    return errors, f"‖u_h − u_h/2‖/‖u_h/2‖ of {len(errors)} drawn at random"
 
 
 def describe_evidence(evidence: dict[str, Any]) -> dict[str, str]:
