@@ -6,7 +6,8 @@ and with all that a method keeps from sample to sample; the chosen one is what `
 turns, one thread, medians. A method counts if its true residual is at most 1e-8. PETSc is shown as a reference from
 outside, and not among the best.
 
-    python benchmarks/choice.py [--quick] [--families darcy2d heat2d_step] [--sizes 64 128] [--sizes3d 16 32] [--repeats 5]
+    python benchmarks/choice.py [--quick] [--families darcy2d convdiff2d] [--sizes 64 128] [--sizes3d 16 32]
+        [--repeats 5]
 
 Writes benchmarks/results/choice[-quick].json and .png.
 """

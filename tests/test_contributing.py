@@ -31,7 +31,7 @@ def examples(repository: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, typ
 
 
 def test_there_is_one_for_each_kind(examples: dict[str, types.ModuleType]) -> None:
-    assert set(examples) == {"shift", "richardson", "reaction"}
+    assert set(examples) == {"shift", "richardson", "reaction", "decay"}
 
 
 def test_operator_example_passes_every_check(examples: dict[str, types.ModuleType]) -> None:
@@ -56,3 +56,18 @@ def test_family_example_generates_and_verifies(examples: dict[str, types.ModuleT
     assert np.array_equal(family.restrict(family.expand(x, inputs)), x)
     data = datasets.generate(family, 5, out=tmp_path / "reaction.h5", seed=0)
     assert len(data) == 5 and (data.certificates["rho_stored"] <= 1e-8).all()
+
+
+def test_trajectory_example_generates_verifies_and_has_its_order(
+    examples: dict[str, types.ModuleType], tmp_path: Path
+) -> None:
+    family = examples["decay"].Decay1D(resolution=12)
+    data = datasets.generate(family, 3, out=tmp_path / "decay.h5", seed=0)
+    assert data.certificates["certified"].all() and datasets.verify(data.path, family=family).passed
+    assert len(data.provenance["discretisation"]["two_grid_errors"]) == 3
+    inputs = family.draw(np.random.default_rng(0))
+    exact = np.exp(-family.axes()["t"][:, None] * inputs["c"])
+    errors = [np.abs(family._simulate(inputs, steps)["u"] - exact).max() for steps in (32, 64)]
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.1)
+    march = family.march(inputs, 1e-5)
+    assert march.rho <= 1e-5 and march.steps > family.steps(inputs)

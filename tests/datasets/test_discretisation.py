@@ -7,6 +7,8 @@ from tiny_family import Matrix, TinyDiffusion
 from resolvent.datasets import DiscretisationError, System, describe, families, generate, verify
 from resolvent.datasets.discretisation import inspect_discretisation
 from resolvent.datasets.methods import STRATEGIES, Request
+from resolvent.datasets.seeding import sample_rng
+from resolvent.datasets.two_grid import two_grid_error
 
 
 @pytest.fixture
@@ -23,6 +25,17 @@ def test_a_set_states_its_structural_checks_and_discretisation_error(tmp_path, d
     assert all(1e-4 < error < 0.1 for error in evidence["two_grid_errors"])
     assert "two-grid error" in str(describe(out))
     assert generate(darcy, 5, out=out).provenance["discretisation"] == evidence
+
+
+def test_the_subset_is_drawn_at_random_and_belongs_to_the_seed(darcy):
+    method = STRATEGIES["direct"](Request(1e-8, 256, 2, 64))
+    first, again, other = (inspect_discretisation(darcy, seed, 1000, method, 3) for seed in (0, 0, 1))
+    assert first == again and first["two_grid_samples"] != other["two_grid_samples"]
+    assert len(set(first["two_grid_samples"])) == 3 and max(first["two_grid_samples"]) > 10
+    index = first["two_grid_samples"][2]
+    alone = two_grid_error(darcy, sample_rng(0, darcy.family_id, index))
+    assert first["two_grid_errors"][2] == pytest.approx(alone, rel=1e-6)
+    assert inspect_discretisation(darcy, 0, 2, method, 5)["two_grid_samples"] == [0, 1]
 
 
 def test_the_estimate_falls_with_refinement():

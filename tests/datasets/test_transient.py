@@ -96,7 +96,9 @@ def test_single_precision_stores_what_rounding_does(name, tmp_path):
 
 @each
 def test_no_solver_can_be_chosen(name, tmp_path):
-    assert explain(FAMILIES[name]).chosen == "none"
+    decision = explain(FAMILIES[name], chunk=2)
+    assert decision.chosen == "none" and FAMILIES[name].integrator() in decision.why
+    assert ("2 samples together" in decision.why) == (FAMILIES[name].members(2) == 2)
     for solver in ("direct", "tuned"):
         with pytest.raises(ValueError, match="marches by itself: leave solver out"):
             generate(FAMILIES[name], 2, out=tmp_path / "set.h5", solver=solver)

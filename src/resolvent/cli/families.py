@@ -100,6 +100,8 @@ def _values(hint: Any) -> str:
     """Return what an option may be, in words."""
     if typing.get_origin(hint) is typing.Literal:
         return " | ".join(map(str, typing.get_args(hint)))
+    if type(None) in typing.get_args(hint):
+        return " | ".join(_values(kind) if kind is not type(None) else "None" for kind in typing.get_args(hint))
     names = {int: "whole number", float: "number", str: "text", bool: "true | false"}
     return names.get(hint, str(getattr(hint, "__name__", hint)))
 

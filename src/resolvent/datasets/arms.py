@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -115,7 +115,7 @@ def arm_method(name: str, rule: str, rtol: float, family: Family, seed: int, chu
         If this version has no such way.
     """
     A = first_sample(family, seed).system.A
-    return _method(name, rule, Request(rtol, A.shape[0], len(family.axes()), chunk, family, seed))
+    return _method(name, rule, Request(rtol, A.shape[0], len(family.axes()), chunk, cast(LinearFamily, family), seed))
 
 
 def _method(name: str, rule: str, request: Request) -> Method:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .arms import Arm, arms_of
-from .family import Family
+from .family import Family, LinearFamily
 from .judgement import judge
 from .methods import NONE, SAFETY, STRATEGIES, VARIANTS, Method, OneByOne, Request, is_named, named
 from .sample_arrays import first_sample
@@ -93,7 +93,7 @@ def decide(
         names = ", ".join(repr(name) for name in ("auto", "tuned", *STRATEGIES, *VARIANTS))
         raise ValueError(f"solver must be one of {names}, a Solver or a Method, got {solver!r}")
     found = first_sample(family, seed)
-    request = Request(rtol, found.system.A.shape[0], len(family.axes()), chunk, family, seed)
+    request = Request(rtol, found.system.A.shape[0], len(family.axes()), chunk, cast(LinearFamily, family), seed)
     if solver not in ("auto", "tuned"):
         return Decision(solver, solver, "requested", named(solver)(request))
     judged = judge(family, seed, found, SAFETY * rtol)

@@ -1,8 +1,7 @@
 """Evidence, taken before the first chunk, that a family's discretisation is what its equation says.
 
 A small residual shows that a discrete problem was solved, not that it is the right one. The structure of the matrix is
-therefore checked, and the discretisation error of a few samples estimated on a grid twice as fine. Samples are
-independent draws, so the first ones are as random a subset as any.
+therefore checked, and the discretisation error of a few samples, drawn at random, estimated on a grid twice as fine.
 """
 
 from __future__ import annotations
@@ -40,7 +39,8 @@ def inspect_discretisation(family: Family, seed: int, n: int, method: Method, es
     Returns
     -------
     evidence : dict
-        ``checks`` (name, passed, detail of each), ``two_grid_errors`` (relative, of samples 0, 1, …) and ``note``.
+        ``checks`` (name, passed, detail of each), ``two_grid_errors`` (relative), the ``two_grid_samples`` they belong
+        to, and ``note``.
 
     Raises
     ------
@@ -56,7 +56,14 @@ def inspect_discretisation(family: Family, seed: int, n: int, method: Method, es
             f"{'; '.join(failed)}. No sample was made: the family's discretisation is wrong"
         )
     errors, note = _two_grid_errors(family, seed, n, problem, method, estimates)
-    return {"checks": checks, "two_grid_errors": errors, "note": note}
+    samples = _subset(family, seed, n, len(errors))
+    return {"checks": checks, "two_grid_errors": errors, "two_grid_samples": samples, "note": note}
+
+
+def _subset(family: Family, seed: int, n: int, size: int) -> list[int]:
+    """Return some of n samples, drawn from a stream that belongs to none of them."""
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(family.family_id,))))
+    return sorted(rng.choice(n, size, replace=False).tolist())
 
 
 def _two_grid_errors(
@@ -77,12 +84,12 @@ def _two_grid_errors(
     def solve(task: Any) -> Any:
         return method.start()([task])[0].x
 
-    indices = range(min(estimates, n))
+    indices = _subset(family, seed, n, min(estimates, n))
     try:
         errors = [two_grid_error(family, sample_rng(seed, family.family_id, i), solve=solve) for i in indices]
     except ValueError as error:
         return [], f"not estimated: {error}"
-    return errors, f"‖u_h − u_h/2‖/‖u_h/2‖ of samples 0 to {len(errors) - 1}"
+    return errors, f"‖u_h − u_h/2‖/‖u_h/2‖ of {len(errors)} drawn at random"
 
 
 def describe_evidence(evidence: dict[str, Any]) -> dict[str, str]:

@@ -125,6 +125,9 @@ class Family(abc.ABC):
 class LinearFamily(Family):
     """A stationary family: one linear system a sample, certified by its relative residual."""
 
+    multigrid_iterations: ClassVar[int] = 0
+    """Iterations that its systems may take `MultigridCG` without being given up, where that is more than usual."""
+
     def pose(self, inputs: Inputs) -> DiscreteProblem:
         """Return the problem of one sample; raise ValueError if its inputs are not admissible."""
         return LinearProblem(self, inputs)
@@ -140,6 +143,10 @@ class LinearFamily(Family):
     @abc.abstractmethod
     def restrict(self, solution: Mapping[str, np.ndarray]) -> np.ndarray:
         """Recover the vector of unknowns from stored solution fields: the inverse of `expand`."""
+
+    def near_null_space(self) -> np.ndarray | None:
+        """Return an (n, q) array of what a coupled system nearly maps to zero, for aggregation; None if not known."""
+        return None
 
     def checks(self, inputs: Inputs, system: System) -> Sequence[tuple[str, bool, str]]:
         """Return (name, passed, detail) of structural checks that the discretisation must pass for these inputs."""

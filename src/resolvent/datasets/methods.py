@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .family import Family, System
+from .family import LinearFamily, System
 from .judgement import same_matrix
 
 if TYPE_CHECKING:
@@ -208,16 +208,17 @@ class Request:
         Of space.
     chunk : int
         Samples in a chunk, of which a window must be a whole part.
-    family : Family, optional
+    family : LinearFamily, optional
+        Where the systems come from: it may know their near null space, and pilot systems are its.
     seed : int
-        Where pilot systems are to come from.
+        Of pilot systems.
     """
 
     rtol: float
     unknowns: int
     dimension: int
     chunk: int
-    family: Family | None = None
+    family: LinearFamily | None = None
     seed: int = 0
 
     @property
@@ -235,7 +236,8 @@ def _multigrid(scale: float = 1.0) -> Callable[[Request], Method]:
         fits = request.unknowns <= DIRECT_UNKNOWNS[min(request.dimension, 3)]
         surer = STRATEGIES["direct" if fits else "cg+amg"](request)
         members = max(int(scale * ensemble_width(request.unknowns, request.dimension, request.chunk)), 1)
-        return Rescued(Together(MultigridCG(rtol=request.aim, maxiter=TRUST), members), surer)
+        most = max(TRUST, 0 if request.family is None else request.family.multigrid_iterations)
+        return Rescued(Together(MultigridCG(rtol=request.aim, maxiter=most), members), surer)
 
     return make
 
@@ -262,6 +264,16 @@ def _in_blocks(name: str) -> Callable[[Request], Method]:
         return InBlocks(WAYS[name].solver(rtol=request.aim), columns)
 
     return make
+
+
+def _aggregation(request: Request) -> Method:
+    if request.family is None or request.family.near_null_space() is None:
+        return _one_by_one("cg+amg", method="smoothed_aggregation", reuse="interpolation")(request)
+    from ..solvers import CG
+    from .near_null_space import FamilyAggregation
+
+    method = OneByOne(CG(rtol=request.aim), FamilyAggregation(request.family))
+    return Rescued(method, STRATEGIES["direct"](request))
 
 
 def _superposition(request: Request) -> Method:
@@ -320,7 +332,7 @@ VARIANTS: dict[str, Callable[[Request], Method]] = {
     "multigrid:half": _multigrid(0.5),
     "multigrid:double": _multigrid(2.0),
     "cg+amg:reuse": _one_by_one("cg+amg", reuse="interpolation"),
-    "cg+amg:aggregation": _one_by_one("cg+amg", method="smoothed_aggregation", reuse="interpolation"),
+    "cg+amg:aggregation": _aggregation,
     "cg+ic:fill": _one_by_one("cg+ic", drop_tol=1e-2),
     "gmres+ilu:coarse": _one_by_one("gmres+ilu", drop_tol=1e-2),
     "gmres+ilu0:recycled": _recycled("GCRODR", "ILU0"),
@@ -330,8 +342,9 @@ VARIANTS: dict[str, Callable[[Request], Method]] = {
     "gcrodr:shared": _recycled("GCRODR", None, shared=True),
 }
 """The named ways with other parameters, as ``<name>:<what differs>``: half or twice as many systems together;
-interpolation kept from sample to sample, by classical coarsening or by aggregation; factors with more, or less, fill; a
-recycle space handed from sample to sample, or one of a few pilot systems for all of them (see `recycled`).
+interpolation kept from sample to sample, by classical coarsening or by aggregation (which is told the near null space
+where a family knows it); factors with more, or less, fill; a recycle space handed from sample to sample, or one of a
+few pilot systems for all of them (see `recycled`).
 ``tuned`` tries those of the way that is best, and they may be asked for like the others."""
 
 

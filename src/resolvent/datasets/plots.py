@@ -243,7 +243,7 @@ def _plain(ax: Axes) -> None:
 
 def _headline(dataset: Dataset, width: float) -> str:
     about = dataset.attributes
-    options = {key: value for key, value in dataset.config["family"].items() if key != "family"}
+    options = {key: value for key, value in dataset.config["family"].items() if key != "family" and value is not None}
     listed = ", ".join(f"{key} {value}" for key, value in options.items())
     equation = f"{about['equation']}  on {about['domain']},  boundary: {about['boundary']}"
     characters = int(width * 12.5)

@@ -75,7 +75,7 @@ class TransientFamily(Family):
     """Values that a step updates in the time that a sparse solver needs for one unknown, roughly."""
 
     stores_steps: ClassVar[bool] = False
-    """Whether the frames are the steps, so that more of them are smaller ones."""
+    """Whether the option `frames` is the number of steps, so that more of them are smaller ones."""
 
     @abc.abstractmethod
     def steps(self, inputs: Inputs) -> int:
@@ -112,8 +112,8 @@ class TransientFamily(Family):
     def refined(self) -> Self:
         """Return the family with half the spacing; with half the step too, where all steps are stored."""
         finer = super().refined()
-        frames = getattr(self, "frames", None)
-        return dataclasses.replace(finer, frames=2 * frames) if self.stores_steps and frames else finer
+        changes: dict[str, Any] = {"frames": 2 * vars(self)["frames"]} if self.stores_steps else {}
+        return dataclasses.replace(finer, **changes)
 
     def own_method(self, rtol: float, chunk: int = 1) -> Method:
         """Return the method that marches; there is no choice."""

@@ -9,6 +9,7 @@ from resolvent.datasets import generate, verify
 from resolvent.datasets.families import ConvectionDiffusion2D, get
 from resolvent.datasets.families.convection_diffusion import _bernoulli
 from resolvent.datasets.manufactured import observed_order
+from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Props, Stencil, check_operator
 from resolvent.solvers import GMRES, ILU, Direct
 
@@ -56,6 +57,36 @@ def test_the_operator_is_the_flux_balance(scheme, rng):
 def test_observed_order(scheme, order):
     study = observed_order(ConvectionDiffusion2D(scheme=scheme), (33, 65, 129))
     assert study.within(order, 0.1), study.table()
+
+
+@pytest.mark.parametrize(("peclet", "chosen", "order"), [(20.0, "centred", 2), (2000.0, "upwind", 1)])
+def test_the_automatic_scheme_has_the_order_of_the_one_it_takes(peclet, chosen, order):
+    errors = []
+    for n in (65, 129, 257):
+        family = ConvectionDiffusion2D(resolution=n)
+        inputs, exact = family.manufactured(peclet)
+        assert family._chosen(inputs) == chosen
+        u = family.expand(Direct().solve(*family.assemble(inputs)).x, inputs)["u"]
+        errors.append(np.abs(u - exact["u"]).max())
+    observed = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert observed[-1] == pytest.approx(order, abs=0.1), observed
+
+
+def test_the_scheme_changes_where_the_cell_peclet_number_is_two(rng):
+    family = ConvectionDiffusion2D(resolution=17)
+    inputs = family.draw(rng) | {"peclet": np.asarray(1.0)}
+    limit = 2.0 / family.cell_peclet(inputs)
+    for factor, chosen in ((0.999, "centred"), (1.001, "upwind")):
+        assert family._chosen(inputs | {"peclet": np.asarray(factor * limit)}) == chosen
+
+
+def test_peclet_numbers_are_log_uniform_and_stored(tmp_path):
+    family = ConvectionDiffusion2D(resolution=9)
+    drawn = np.log10([family.draw(sample_rng(0, 3, i))["peclet"] for i in range(300)])
+    assert 1.0 <= drawn.min() < 1.1 and 3.9 < drawn.max() <= 4.0
+    assert np.mean(drawn) == pytest.approx(2.5, abs=0.15) and np.mean(drawn < 2.0) == pytest.approx(1 / 3, abs=0.08)
+    ds = generate(family, 3, out=tmp_path / "set.h5", chunk=3, two_grid=0)
+    np.testing.assert_array_equal(ds.column("peclet"), [family.draw(sample_rng(0, 3, i))["peclet"] for i in range(3)])
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

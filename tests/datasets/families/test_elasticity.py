@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resolvent.datasets import generate, reproduce, verify
+from resolvent.datasets import explain, generate, reproduce, verify
 from resolvent.datasets.decision import decide
 from resolvent.datasets.families import Elasticity2D, get
 from resolvent.datasets.family import System
@@ -123,3 +123,21 @@ def test_bad_input_is_refused(rng):
         family.assemble(inputs | {"top": np.zeros((8, 3))})
     with pytest.raises(ValueError, match="u_y must have the shape"):
         family.restrict({"u_x": np.zeros((8, 8)), "u_y": np.zeros(3)})
+
+
+@pytest.mark.parametrize(("n", "chosen"), [(64, "direct"), (129, "cg+amg:aggregation")])
+def test_large_systems_are_aggregated_with_their_rigid_body_modes(n, chosen):
+    decision = explain(Elasticity2D(resolution=n))
+    assert decision.chosen == chosen and "several fields coupled" in decision.why
+    assert ("FamilyAggregation" in repr(decision.method)) == (chosen != "direct")
+
+
+def test_aggregation_keeps_its_interpolation_and_is_certified(tmp_path):
+    family = Elasticity2D(resolution=20)
+    ds = generate(family, 4, out=tmp_path / "set.h5", solver="cg+amg:aggregation", chunk=2)
+    assert ds.certificates["certified"].all() and 5 < ds.certificates["iterations"].max() < 40
+    assert verify(ds.path).passed and reproduce(ds.path, 3).identical
+    again = generate(family, 4, out=tmp_path / "two.h5", solver="cg+amg:aggregation", chunk=2, workers=2)
+    assert again.content_sha256 == ds.content_sha256
+    blind = generate(family, 2, out=tmp_path / "blind.h5", solver="cg+amg", chunk=2)
+    assert ds.certificates["iterations"].max() < blind.certificates["iterations"].max()

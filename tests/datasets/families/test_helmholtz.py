@@ -151,6 +151,7 @@ def test_a_definite_operator_in_place_of_an_indefinite_one_is_seen(rng):
         ({"absorption": "sponge"}, "needs absorption="),
         ({"layer": 0.5}, "layer width"),
         ({"wavenumber": 10.0, "points_per_wavelength": 10.0}, "not both"),
+        ({"points_per_wavelength": "ten"}, "number for points_per_wavelength"),
         ({"points_per_wavelength": 3.0}, "more than 4 points a wavelength"),
         ({"reflection": 1.0}, "reflection between 0 and 1"),
         ({"coefficient": "zzz"}, "known are skr"),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from resolvent.datasets import generate, reproduce, verify
+from resolvent.datasets import explain, generate, reproduce, verify
 from resolvent.datasets.decision import decide
-from resolvent.datasets.families import PoissonObstacles
+from resolvent.datasets.families import PoissonObstacles, get
 from resolvent.datasets.family import System
 from resolvent.datasets.manufactured import accurate_solution, observed_order
 from resolvent.datasets.plots import plot_dataset
@@ -157,3 +157,10 @@ def test_bad_input_is_refused(rng):
         family.restrict({"u": np.zeros(3)})
     with pytest.raises(ValueError, match="that 4 divides"):
         PoissonObstacles(resolution=9).manufactured()
+
+
+def test_many_iterations_are_no_reason_to_give_multigrid_up():
+    """Obstacles finer than coarse grids cost iterations, but each is cheap: other families give up after 60."""
+    obstacles, darcy = (explain(get(name, resolution=64)).method for name in ("poisson_obstacles", "darcy2d"))
+    assert obstacles.method.solver.maxiter == 150 > darcy.method.solver.maxiter
+    assert obstacles.method.members == darcy.method.members

@@ -154,6 +154,13 @@ class Burgers1D(TransientFamily):
     def _scanned(self, inputs: Inputs) -> FloatArray:
         return self._sines.evaluate(inputs, grid_points(64 * self.most, "periodic"))
 
+    def integrator(self) -> str:
+        """Return how steps are made."""
+        return (
+            "no systems to solve: diffusion is diagonal in Fourier space and exact (exponential time "
+            "differencing), steps are halved until the difference is small"
+        )
+
     def march(self, inputs: Inputs, aim: float) -> March:
         """March with smaller and smaller steps until the evidence is below the aim."""
         return march_by_halving(lambda steps: self.simulate(inputs, steps), self.steps(inputs), aim)

@@ -210,10 +210,10 @@ class ConvectionDiffusion2D(LinearFamily):
             )
         return checks
 
-    def manufactured(self) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-        """Return a swirling wind of Péclet number 20, a source, and the exact solution they belong to."""
+    def manufactured(self, peclet: float = 20.0) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+        """Return a swirling wind, a source that depends on the Péclet number, and the solution, which does not."""
         x, y = np.meshgrid(*self.axes().values(), indexing="ij")
-        peclet, pi = 20.0, np.pi
+        pi = np.pi
         psi = np.sin(2.0 * x + 0.5) * np.cos(3.0 * y) / 3.0
         w_x, w_y = -np.sin(2.0 * x + 0.5) * np.sin(3.0 * y), -2.0 / 3.0 * np.cos(2.0 * x + 0.5) * np.cos(3.0 * y)
         p, q = np.exp(0.7 * x) * np.sin(pi * x), np.exp(-0.4 * y) * np.sin(pi * y)

@@ -49,8 +49,9 @@ class DiffusionReaction2D(TransientFamily):
     Finite volumes, and BDF2 with a first step of BDF1: α u + dt (D L u − λu(1 − u)) = r with L = −Δ, α = 3/2 and
     r = 2u_n − u_{n−1}/2 (first α = 1, r = u_0). Newton's method from the extrapolation of the last three states, its
     matrix kept for the second correction; it is symmetric positive definite, and the systems of several samples are
-    solved together by conjugate gradients with multigrid. No splitting: it would freeze the matrix from step to
-    step, and its error stays. Second order in time and space. The evidence is the largest ‖residual‖₂/‖r‖₂ of these equations over all steps, computed from the stored frames.
+    solved together by conjugate gradients with multigrid. No splitting: it would freeze the matrix from step to step,
+    and its error stays. Second order in time and space. The evidence is the largest ‖residual‖₂/‖r‖₂ of these equations
+    over all steps, computed from the stored frames.
 
     References
     ----------

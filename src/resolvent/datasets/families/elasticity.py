@@ -182,6 +182,10 @@ class Elasticity2D(LinearFamily):
                 raise ValueError(f"{name} must have the shape {self.shape} of the stored grid, got {part.shape}")
         return np.stack([part[1:] for part in parts], axis=-1).ravel()
 
+    def near_null_space(self) -> FloatArray:
+        """Return the rigid body modes."""
+        return self.rigid_body_modes()
+
     def rigid_body_modes(self) -> FloatArray:
         """Return both translations and the rotation at the free nodes: an (n, 3) array, near null space for AMG."""
         x, y = np.meshgrid(*self.axes().values(), indexing="ij")

@@ -98,6 +98,10 @@ class Helmholtz2D(LinearFamily):
             raise ValueError(f"{self.name} needs a resolution of at least 4 points per side, got {n!r}")
         if self.wavenumber is not None and self.points_per_wavelength is not None:
             raise ValueError(f"{self.name} takes wavenumber or points_per_wavelength, not both")
+        for name in ("wavenumber", "points_per_wavelength"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, int | float):
+                raise ValueError(f"{self.name} needs a number for {name}, or None, got {value!r}")
         if not 0.0 < (1.0 if self.wavenumber is None else self.wavenumber) < math.inf:
             raise ValueError(f"{self.name} needs a positive wavenumber, got {self.wavenumber!r}")
         if not 4.0 < (_POINTS if self.points_per_wavelength is None else self.points_per_wavelength) < math.inf:

@@ -136,6 +136,13 @@ class NavierStokes2D(TransientFamily):
         speed = float((np.abs(v[0]) + np.abs(v[1])).max()) + driven
         return self.frames * max(math.ceil(speed * self.resolution * self.final_time / self.courant / self.frames), 2)
 
+    def integrator(self) -> str:
+        """Return how steps are made."""
+        return (
+            "no systems to solve: diffusion and the Poisson equation are diagonal in Fourier space (exponential "
+            "time differencing), steps are halved until the difference is small"
+        )
+
     def march(self, inputs: Inputs, aim: float) -> March:
         """March with smaller and smaller steps until the difference to half the step is below the aim."""
         return march_by_halving(lambda steps: self.simulate(inputs, steps), self.steps(inputs), aim)

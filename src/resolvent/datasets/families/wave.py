@@ -129,6 +129,10 @@ class Wave2D(TransientFamily):
         rate = float(c.max()) * math.sqrt(2.0) * self.resolution / self.courant
         return self.frames * math.ceil(rate * self.final_time / self.frames)
 
+    def integrator(self) -> str:
+        """Return how steps are made."""
+        return "no systems to solve: explicit leapfrog at a stable step"
+
     def march(self, inputs: Inputs, aim: float) -> March:
         """March with the stated steps: the energy does not depend on their length."""
         steps = self.steps(inputs)
