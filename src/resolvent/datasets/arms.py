@@ -115,7 +115,7 @@ def arm_method(name: str, rule: str, rtol: float, family: Family, seed: int, chu
         If this version has no such way.
     """
     A = first_sample(family, seed).system.A
-    return _method(name, rule, Request(rtol, A.shape[0], len(family.axes()), chunk, cast(LinearFamily, family), seed))
+    return _method(name, rule, Request(rtol, A.shape[0], len(family.axes()), chunk, cast("LinearFamily", family), seed))
 
 
 def _method(name: str, rule: str, request: Request) -> Method:
