@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ..operators import StructureError
-from .family import Family, System
+from .family import Family, LinearFamily, System
 from .methods import VARIANTS, Method, OneByOne, Request, Rescued, SolveSystems, Together, named
 from .sample_arrays import first_sample
 
@@ -115,7 +115,7 @@ def arm_method(name: str, rule: str, rtol: float, family: Family, seed: int, chu
         If this version has no such way.
     """
     A = first_sample(family, seed).system.A
-    return _method(name, rule, Request(rtol, A.shape[0], len(family.axes()), chunk, cast("LinearFamily", family), seed))
+    return _method(name, rule, Request(rtol, A.shape[0], len(family.axes()), chunk, cast(LinearFamily, family), seed))
 
 
 def _method(name: str, rule: str, request: Request) -> Method:
