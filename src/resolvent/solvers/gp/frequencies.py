@@ -105,7 +105,7 @@ def source_peaks(pde: PDE, axes: Sequence[np.ndarray], axis: int, most: int = 4)
 def data_lines(pde: PDE, axes: Sequence[np.ndarray], axis: int) -> tuple[np.ndarray, float]:
     """Return samples of the data along an axis, one line a column, and their spacing."""
     x = axes[axis]
-    if any(not callable(v) and np.ndim(v) for v in (pde.source, *(p.value for p in pde.pieces))):  # values at nodes
+    if pde.tabulated:
         return _lines(pde, list(axes), axis), float(axes[axis][1] - axes[axis][0])
     low, high = pde.box[axis]
     size = COARSEST

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .boundary import Dirichlet, Side, SideValues, every_side, side_values
+from .boundary import Dirichlet, Side, SideValues, check_sides, every_side, side_values
 
 Coefficient = float | Callable[..., Any]
 Orders = tuple[int, ...]
@@ -103,6 +103,7 @@ class PDE:
         object.__setattr__(self, "box", box)
         object.__setattr__(self, "operator", _checked_terms(self.operator, len(box)))
         object.__setattr__(self, "pieces", _pieces(self.boundary))
+        check_sides(self.pieces, len(box))
         if not (np.isfinite(self.source_noise) and self.source_noise >= 0.0):
             raise ValueError(f"source_noise must be a standard deviation, at least 0, got {self.source_noise!r}")
         if self.nonlinear is not None:
@@ -131,6 +132,11 @@ class PDE:
         return tuple(
             side for p in self.pieces for side in (p.sides if p.sides is not None else every_side(self.dimensions))
         )
+
+    @property
+    def tabulated(self) -> bool:
+        """Whether any data are values at nodes rather than functions or numbers."""
+        return any(not callable(v) and np.ndim(v) > 0 for v in (self.source, *(p.value for p in self.pieces)))
 
     @property
     def exact(self) -> bool:

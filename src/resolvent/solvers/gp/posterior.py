@@ -127,6 +127,11 @@ class Posterior:
                 f"{LARGEST}): give a smaller n"
             )
         K = np.block([[cross_covariance(kernels, a, b) for b in data] for a in data])
+        if not (np.diag(K) >= 0.0).all() or not np.isfinite(K).all():
+            raise ValueError(
+                f"the covariance of the data is indefinite: its smallest variance is {np.diag(K).min():.3g}; kernels "
+                "must be positive definite and finite"
+            )
         y = np.concatenate([d.values for d in data])
         noise, begin = np.empty(m), 0
         for d in data:
