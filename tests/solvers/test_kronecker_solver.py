@@ -335,6 +335,12 @@ def test_nan_in_a_factor_is_a_status(method):
     result = KroneckerSolver(method=method).solve(KroneckerSum(A, shifted(2)), np.ones(6))
     assert not result.converged and np.isfinite(result.x).all()
     assert not KroneckerSolver().solve(Kronecker(A, shifted(2)), np.ones(6)).converged
+    for spoilt in (
+        KroneckerSum(A, shifted(2)),
+        KroneckerSum(shifted(2), shifted(3)) + Diagonal([1, np.nan, 2, 3, 4, 5]),
+    ):
+        result = solve(spoilt, np.ones(6))
+        assert result.status is Status.NONFINITE and np.isfinite(result.x).all()
 
 
 def test_what_cannot_be_solved_says_what_to_use():

@@ -105,8 +105,8 @@ def entries_of(factor: LinearOperator) -> Any:
 
     if isinstance(factor, Dense | KernelDiff):
         return factor.to_dense()
-    if isinstance(factor, Toeplitz) and max(factor.shape) <= DENSE_TOEPLITZ:
-        return factor.to_dense()
+    if isinstance(factor, Toeplitz):
+        return factor.to_dense() if factor.banded is None and max(factor.shape) <= DENSE_TOEPLITZ else factor.banded
     return factor.matrix if isinstance(factor, Sparse) else None
 
 

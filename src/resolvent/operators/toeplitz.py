@@ -12,6 +12,9 @@ import scipy.sparse as sp
 from .base import Array, LinearOperator
 from .props import Props
 
+_DIAGONALS = 16
+"""Diagonals up to which products are those of a sparse matrix: 2 flops each are fewer than those of a transform."""
+
 
 class Toeplitz(LinearOperator):
     """T_ij = c_{i−j} on and below the diagonal, r_{j−i} on and above it.
@@ -39,8 +42,8 @@ class Toeplitz(LinearOperator):
     Notes
     -----
     A product of k columns is two transforms of length m + n − 1 or a little more, O(k n log n); n for a circulant.
-    Storage: c, r and one spectrum. In a `Kronecker` product or sum, axes of up to 512 points are multiplied by BLAS,
-    which is faster there.
+    Storage: c, r and one spectrum. Up to 16 diagonals are multiplied as a sparse matrix, O(k n), which is stored as
+    well. In a `Kronecker` product or sum, axes of up to 512 points are multiplied by BLAS, which is faster there.
 
     See Also
     --------
@@ -52,8 +55,8 @@ class Toeplitz(LinearOperator):
     >>> from resolvent.operators import Toeplitz
     >>> Toeplitz([2.0, -1.0, 0.0])
     Toeplitz(3 x 3, float64, symmetric)
-    >>> (Toeplitz([2.0, -1.0, 0.0]) @ np.ones(3)).round(12)
-    array([1., 0., 1.])
+    >>> (Toeplitz([2.0, -1.0, 0.0]) @ np.array([1.0, 2.0, 4.0])).round(12)
+    array([ 0., -1.,  6.])
     """
 
     def __init__(self, c: Any, r: Any = None, *, circulant: bool = False, props: Props = Props.NONE) -> None:
@@ -73,6 +76,8 @@ class Toeplitz(LinearOperator):
 
     def _transform(self) -> None:
         m, n = self.shape
+        count = np.count_nonzero(self.c) + np.count_nonzero(self.r[1:])
+        self._banded = self.to_sparse() if count <= min(_DIAGONALS, max(m, n) // 2) else None
         self._length = n if self.circulant else scipy.fft.next_fast_len(m + n - 1, real=self.dtype.kind != "c")
         column = np.zeros(self._length, dtype=self.dtype)
         column[:m] = self.c
@@ -80,10 +85,33 @@ class Toeplitz(LinearOperator):
             column[-(n - 1) :] = self.r[:0:-1]
         self._spectrum = scipy.fft.fft(column) if self.dtype.kind == "c" else scipy.fft.rfft(column)
 
+    @property
+    def banded(self) -> sp.csr_array | None:
+        """The entries, where there are few diagonals: products are then made of them, without transforms."""
+        return self._banded
+
     def _matmat(self, X: Array) -> Array:
+        if self._banded is not None:
+            out = np.empty((self.shape[0], X.shape[1]), dtype=X.dtype)
+            self._matmat_into(X, out)
+            return out
         return self._convolve(X, self._spectrum, self.shape[0])
 
+    def _matmat_into(self, X: Array, out: Array) -> None:
+        if self._banded is None:
+            out[...] = self._matmat(X)
+            return
+        from .sparse_kernels import csr_matmat
+
+        csr_matmat(self._banded.indptr, self._banded.indices, self._banded.data, X, out)
+
     def _rmatmat(self, X: Array) -> Array:
+        if self._banded is not None:
+            from .sparse_kernels import csr_adjoint_matmat
+
+            out = np.empty((self.shape[1], X.shape[1]), dtype=X.dtype)
+            csr_adjoint_matmat(self._banded.indptr, self._banded.indices, self._banded.data, X, out)
+            return out
         # The adjoint is the Toeplitz operator with conj(r) as its first column: its spectrum is the conjugate one.
         return self._convolve(X, self._spectrum.conj(), self.shape[1])
 

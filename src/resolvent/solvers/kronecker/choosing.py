@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...operators import (
+    Dense,
     Diagonal,
     Kronecker,
     KroneckerPlusDiagonal,
@@ -58,7 +59,7 @@ def structured_choice(A: LinearOperator, options: dict[str, Any]) -> tuple[Solve
         if inner is None or not isinstance(inner[0] if inner[1] is None else inner[1], KroneckerSolver):
             return None
         return _iterative(A, options, KroneckerSolver(), "masked Kronecker structure: preconditioned by the whole grid")
-    if not isinstance(A, Kronecker | KroneckerSum | KroneckerPlusDiagonal | SumOfKroneckers):
+    if not isinstance(A, Kronecker | KroneckerSum | KroneckerPlusDiagonal | SumOfKroneckers) or not _finite(A):
         return None
     reason = f"{type(A).__name__}: factors of its axes"
     if isinstance(A, KroneckerSum | KroneckerPlusDiagonal) and reference_of_factors(A) is not None:
@@ -94,6 +95,21 @@ def _entries(factor: LinearOperator) -> int:
     if isinstance(factor, Sparse):
         return factor.nnz
     return factor.shape[0] if isinstance(factor, Diagonal) else factor.shape[0] * factor.shape[1]
+
+
+def _finite(A: LinearOperator) -> bool:
+    """Whether no entry of a dense, sparse or Toeplitz factor, and of the diagonal, is NaN or infinite."""
+    if isinstance(A, KroneckerPlusDiagonal):
+        return bool((abs(A.d) < np.inf).all()) and _finite(A.structured)
+    if isinstance(A, SumOfKroneckers):
+        return all(_finite(term) for term in A.terms)
+    if isinstance(A, Kronecker | KroneckerSum):
+        return all(_finite(factor) for factor in A.factors)
+    if isinstance(A, Dense):
+        return bool(np.isfinite(A.to_dense()).all())
+    if isinstance(A, Toeplitz):
+        return bool(np.isfinite(A.c).all() and np.isfinite(A.r).all())
+    return not isinstance(A, Sparse) or bool(np.isfinite(A.matrix.data).all())
 
 
 def _direct(A: LinearOperator) -> bool:

@@ -168,10 +168,12 @@ class KroneckerSolver(Solver, Recipe):
                     f"fast transforms are for Kronecker sums of second differences with constant coefficients, and "
                     f"{A!r} is none: use method='auto'"
                 )
-        if self.method == "lu" or (self.method == "auto" and isinstance(A, Kronecker) and not preconditioner):
+        if self.method == "lu" or (self.method == "auto" and isinstance(A, Kronecker)):
             if not isinstance(A, Kronecker):
                 raise StructureError(f"method='lu' is for Kronecker products alone, not {A!r}: use 'auto'")
-            return FactorwiseLU(A)
+            factors = FactorwiseLU(A)
+            if not (factors.failure and preconditioner):
+                return factors
         if self.method == "schur":
             return SchurFactors(A)
         if isinstance(A, KroneckerPlusDiagonal) and A.constant is None:
@@ -180,8 +182,6 @@ class KroneckerSolver(Solver, Recipe):
         unstable = bool(found.failure) or found.condition * 0.5 * float(np.finfo(A.dtype).eps) > CONDITION
         if self.method == "auto" and unstable and isinstance(structured, KroneckerSum) and not A._holds_torch():
             return SchurFactors(A)
-        if self.method == "auto" and found.failure and isinstance(A, Kronecker):
-            return FactorwiseLU(A)
         return found
 
     def _adjoint(self, state: Any, A: LinearOperator) -> Any:
