@@ -18,7 +18,7 @@ def direct(problem, shape=None, **options):
     shape_of, log_ls, eps = problem.kernel
     nodes = problem.pde.grid(shape or problem.nodes)
     kernels = source_kernels(problem.pde, nodes, log_ls, shape_of)
-    return solve_direct(problem.pde, [KernelAxis(k, x) for k, x in zip(kernels, nodes)], eps, **options)
+    return solve_direct(problem.pde, [KernelAxis(k, x) for k, x in zip(kernels, nodes, strict=True)], eps, **options)
 
 
 @pytest.mark.parametrize("name", ["u1", "u2", "u3", "u4", "u5"])
@@ -103,7 +103,7 @@ def test_recycling_takes_fewer_products():
         nonlinear=(lambda u: -20.0 * u**3, lambda u: -60.0 * u**2),
     )
     kernels = [mixture([0.0, 1.0], 1.0)] * 2
-    axes = [KernelAxis(k, x) for k, x in zip(kernels, pde.grid((40, 40)))]
+    axes = [KernelAxis(k, x) for k, x in zip(kernels, pde.grid((40, 40)), strict=True)]
     plain, recycled = (solve_direct(pde, axes, 1e-11, recycle=r) for r in (False, True))
     assert np.abs(plain.U - recycled.U).max() < 1e-5 * np.abs(plain.U).max()
     assert recycled.solve.matvecs < plain.solve.matvecs

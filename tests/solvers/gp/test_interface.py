@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import resolvent.solvers.gp
-from resolvent.datasets.multiscale import MULTISCALE, classical_solution, multiscale_problem
 from resolvent.solvers.gp import PDE, Dirichlet, Observations, laplacian, mixture, solve
 
 UNIT = [(0.0, 1.0)]
@@ -133,29 +132,6 @@ def test_adam_is_a_method():
     assert field.method == "adam" and field.diagnostics["updates"] == 5
     with pytest.raises(ValueError, match="no error estimate"):
         field.error(0.5)
-
-
-@pytest.mark.parametrize("name", MULTISCALE)
-def test_problems_do_not_show_their_solution(name):
-    """What a solver gets raises when it is asked for boundary values inside the box."""
-    problem = multiscale_problem(name)
-    for piece in problem.pde.pieces:
-        with pytest.raises(ValueError, match="inside the box"):
-            piece.value(*(np.array([0.3]) for _ in problem.pde.box))
-    fields = vars(problem.pde).values()
-    assert not any(value is problem.exact for value in fields)
-
-
-@pytest.mark.parametrize("name", MULTISCALE)
-def test_problems_are_consistent(name):
-    """The source is that of the exact solution: Chebyshev polynomials find it again."""
-    problem = multiscale_problem(name)
-    if name == "u6":
-        x = np.array([0.7, 1.3])
-        exact = problem.exact(x[:, None], x)
-        assert problem.pde.source_at([x, x]) == pytest.approx(-2e4 * exact)
-        return
-    assert problem.error(classical_solution(problem)) <= 2e-9
 
 
 def test_solver_and_choice_know_no_problems():

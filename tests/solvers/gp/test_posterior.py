@@ -62,7 +62,7 @@ def test_posterior_is_the_conditional_distribution():
     N = np.diag(np.concatenate([np.full(len(d.values), d.noise**2) for d in data]))
     posterior = Posterior(kernels, data, amplitude=2.0)
     G = 2.0 * K + N
-    sign, log = np.linalg.slogdet(G)
+    _, log = np.linalg.slogdet(G)
     evidence = -0.5 * (y @ np.linalg.solve(G, y) + log + len(y) * np.log(2 * np.pi))
     assert posterior.evidence == pytest.approx(evidence, rel=1e-9)
     points = rng.uniform(0, 1, (5, 2))
@@ -148,4 +148,4 @@ def test_too_many_functionals_and_indefinite_covariances_are_said():
 
     k = mixture([0.0], 0.0)
     with pytest.raises(ValueError, match="indefinite"):
-        Posterior([Indefinite(k.log_w, k.log_ls, k.mu)] * 2, functionals(pde, pde.grid((5, 5))), 1.0)
+        Posterior([Indefinite(k.log_w, k.log_ls, k.mu), k], functionals(pde, pde.grid((5, 5))), 1.0)

@@ -127,7 +127,7 @@ def _line(pde: PDE, x: np.ndarray, rho: np.ndarray, beta: np.ndarray, diagonal: 
         for k, weight in enumerate(back):
             _add_band(bands, -k if ends[0] else k, s * weight * c1 / h)
         near = 1 if ends[0] else n - 2  # one point from the end: central
-        for k, weight in enumerate(back):
+        for k in range(len(back)):
             offset = -k if ends[0] else k
             if 0 <= near + offset < n:
                 bands[2 - offset, near + offset] = 0.0

@@ -54,7 +54,10 @@ def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functio
 
     simplex = np.vstack([np.zeros(size), 1.5 * np.eye(size)])
     minimize(
-        loss, simplex[0], method="Nelder-Mead", options={"maxfev": evaluations, "initial_simplex": simplex, "fatol": 0.01}
+        loss,
+        simplex[0],
+        method="Nelder-Mead",
+        options={"maxfev": evaluations, "initial_simplex": simplex, "fatol": 0.01},
     )
     return found[0]
 

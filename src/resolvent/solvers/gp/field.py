@@ -82,7 +82,7 @@ class Field:
         """
         points, shape = self._points(coordinates)
         if self.posterior is not None:
-            return np.sqrt(self.posterior.variance(points)).reshape(shape)
+            return np.asarray(np.sqrt(self.posterior.variance(points)).reshape(shape))
         if self.defect is None:
             raise ValueError(f"method {self.method!r} gives no error estimate: use method='auto'")
         return np.full(shape, self.defect.error * self._root_mean_square())

@@ -83,6 +83,10 @@ class SpectralMixture:
             value += math.exp(log_w) * _modulated(G, d, 2.0 * math.pi * mu, order)
         return value * np.sign(lag) if order % 2 else value
 
+    def derivative(self, d: npt.ArrayLike, order: int = 0) -> np.ndarray:
+        """Return the derivative at distances d ≥ 0: what `resolvent.operators.KernelDiff` asks a kernel for."""
+        return self(d, order)
+
     def gradient(self, lag: npt.ArrayLike, order: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the derivatives of ``self(lag, order)`` by log_w, log_ls and mu, each of shape (*lag.shape, Q)."""
         lag = np.asarray(lag, float)

@@ -40,7 +40,9 @@ class Observations:
         points, values = np.asarray(self.points, float), np.asarray(self.values, float).ravel()
         points = points[:, None] if points.ndim == 1 else points
         if points.ndim != 2 or len(points) != len(values) or not len(values):
-            raise ValueError(f"give m points of shape (m, d) and m values, got shapes {points.shape} and {values.shape}")
+            raise ValueError(
+                f"give m points of shape (m, d) and m values, got shapes {points.shape} and {values.shape}"
+            )
         if not (np.isfinite(points).all() and np.isfinite(values).all()):
             raise ValueError("observations must be finite: remove the points where they are not")
         if not (np.isfinite(self.noise) and self.noise >= 0.0):
@@ -220,7 +222,7 @@ def _checked_terms(operator: Mapping[Orders, Coefficient], dimensions: int) -> d
         raise ValueError("the operator has no terms: give a mapping such as laplacian(2) or {(2,): 1.0}")
     terms: dict[Orders, Coefficient] = {}
     for orders, c in operator.items():
-        key = tuple(int(r) for r in ((orders,) if np.ndim(orders) == 0 else orders))
+        key = tuple(int(r) for r in np.atleast_1d(orders))
         if len(key) != dimensions or min(key) < 0:
             raise ValueError(f"orders must be {dimensions} numbers, one an axis of the box, got {orders!r}")
         if max(key) > HIGHEST:
@@ -236,7 +238,7 @@ def _pieces(boundary: Any) -> tuple[Dirichlet, ...]:
         return ()
     if isinstance(boundary, Dirichlet):
         return (boundary,)
-    if callable(boundary) or np.ndim(boundary) == 0 and not isinstance(boundary, str):
+    if callable(boundary) or (np.ndim(boundary) == 0 and not isinstance(boundary, str)):
         return (Dirichlet(boundary),)
     if isinstance(boundary, Sequence) and all(isinstance(p, Dirichlet) for p in boundary):
         return tuple(boundary)

@@ -77,7 +77,7 @@ def invert_source(
         raise ValueError("there is nothing to find a source from: give the PDE observations of u")
     if pde.nonlinear is not None:
         raise ValueError("sources of linear equations can be found: linearise the equation first")
-    shape = (int(n),) * pde.dimensions if np.ndim(n) == 0 else tuple(int(k) for k in np.atleast_1d(n))
+    shape = tuple(int(k) for k in np.broadcast_to(n, (pde.dimensions,)))
     system = chebyshev_system(pde, shape)
     if pde.dimensions > 1 and not system.separable:
         raise ValueError("in several dimensions the operator must have constant coefficients and no mixed derivatives")
@@ -113,8 +113,13 @@ def invert_source(
     change, deviation = _extended(change, system), _extended(deviation, system)
     scaled = [prior[0].with_(log_w=prior[0].log_w + np.log(amplitude)), *prior[1:]]
     baseline = mean + _baseline(pde, system, G, y, degree)
-    made = [ChebyshevFunction(system.axes, values) for values in (mean + change, deviation, u, baseline)]
-    return SourceInversion(*made, scaled, evidence, len(y))
+
+    def function(values: np.ndarray) -> ChebyshevFunction:
+        return ChebyshevFunction(system.axes, values)
+
+    return SourceInversion(
+        function(mean + change), function(deviation), function(u), function(baseline), scaled, evidence, len(y)
+    )
 
 
 def adjoint_solves(system: Collocation, S: Sequence[np.ndarray]) -> np.ndarray:

@@ -25,7 +25,7 @@ class ChebyshevSeries:
 
     def at(self, points: np.ndarray, orders: Orders) -> np.ndarray:
         """Return a derivative at points of shape (m, d)."""
-        return series_rows(self.box, self.c.shape, points, orders) @ self.c.ravel()
+        return np.asarray(series_rows(self.box, self.c.shape, points, orders) @ self.c.ravel())
 
     def on_tensor(self, axes: Sequence[np.ndarray], orders: Orders) -> np.ndarray:
         """Return a derivative at the nodes of a tensor grid."""
@@ -88,7 +88,7 @@ def ridge(A: np.ndarray, b: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray
 
     def score(lam: float) -> float:
         left = lam / (s * s + lam)
-        return (outside + float(np.sum((left * z) ** 2))) / max(m - s.size + float(left.sum()), 1e-12) ** 2
+        return float((outside + float(np.sum((left * z) ** 2))) / max(m - s.size + float(left.sum()), 1e-12) ** 2)
 
     grid = np.exp(np.linspace(np.log(s[0] ** 2 * 1e-18), np.log(s[0] ** 2), 200))
     lam = float(grid[int(np.argmin([score(g) for g in grid]))])
@@ -115,7 +115,7 @@ def series_rows(
 def _line_rows(side: tuple[float, float], n: int, x: np.ndarray, order: int) -> np.ndarray:
     low, high = side
     t = (2.0 * x - low - high) / (high - low)
-    c = np.eye(n)
+    c: np.ndarray = np.eye(n)
     if order:
         c = chebyshev.chebder(c, order, scl=2.0 / (high - low)) if order < n else np.zeros((1, n))
     return np.asarray(chebyshev.chebval(t, c)).T.reshape(x.size, n)
