@@ -112,7 +112,7 @@ def invert_source(
     # Values on the boundary do not enter the equation there; the nearest inner ones stand for them.
     change, deviation = _extended(change, system), _extended(deviation, system)
     scaled = [prior[0].with_(log_w=prior[0].log_w + np.log(amplitude)), *prior[1:]]
-    baseline = mean + _baseline(pde, system, G, y, degree)
+    baseline = mean + _baseline(pde, system, G, y, degree, seen.noise)
 
     def function(values: np.ndarray) -> ChebyshevFunction:
         return ChebyshevFunction(system.axes, values)
@@ -168,12 +168,12 @@ def _evidence(gram: np.ndarray, y: np.ndarray, noise: float, amplitude: float) -
     return -0.5 * float(np.sum(np.log(2.0 * np.pi * spread) + (V.T @ y) ** 2 / spread))
 
 
-def _baseline(pde: PDE, system: Collocation, G: np.ndarray, y: np.ndarray, degree: int) -> np.ndarray:
+def _baseline(pde: PDE, system: Collocation, G: np.ndarray, y: np.ndarray, degree: int, noise: float) -> np.ndarray:
     shape = (degree + 1,) * pde.dimensions
     grid = np.meshgrid(*system.axes, indexing="ij")
     basis = series_rows(pde.box, shape, np.stack([x.ravel() for x in grid], axis=1), (0,) * pde.dimensions)
     inside = ~system.boundary_nodes().ravel()
-    c, _ = ridge(G.reshape(len(G), -1) @ basis[inside], y, smoothness(shape))
+    c, _ = ridge(G.reshape(len(G), -1) @ basis[inside], y, smoothness(shape), noise)
     return np.asarray((basis @ c).reshape(system.shape))
 
 
