@@ -219,11 +219,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three problems")
-    parser.add_argument("--updates", type=int, nargs=2, default=(500, 50), help="of Adam, on lines and on squares")
+    parser.add_argument("--updates", type=int, nargs=2, help="of Adam, on lines and on squares")
+    parser.add_argument("--problems", nargs="+", choices=tuple(MULTISCALE), help="some of them only")
     parser.add_argument("--results", type=Path, help="folder to write to")
     options = parser.parse_args(arguments)
-    names = ("u1", "u5", "v1") if options.quick else tuple(MULTISCALE)
-    updates = (20, 3) if options.quick else options.updates
+    names = options.problems or (("u1", "u5", "v1") if options.quick else tuple(MULTISCALE))
+    updates = options.updates or ((20, 3) if options.quick else (500, 50))
     machine = about()
     with one_thread():
         rows = []
