@@ -13,6 +13,9 @@ UNIT = [(0.0, 1.0)]
 LINE = PDE(UNIT, laplacian(1), lambda x: -np.sin(x), np.sin)
 
 
+BRATU = (lambda u: 50.0 * np.exp(u), lambda u: 50.0 * np.exp(u))  # beyond 3.51 there is no solution
+
+
 def square(**changes):
     base = {"box": UNIT * 2, "operator": laplacian(2), "source": 1.0, "boundary": 0.0}
     return PDE(**(base | changes))
@@ -39,6 +42,8 @@ def square(**changes):
         (lambda: solve(LINE, method="magic"), "method must be"),
         (lambda: solve(LINE, n=(10, 10)), "one for each of the 1 axes"),
         (lambda: solve(LINE, n=2), "at least 4"),
+        (lambda: solve(LINE, kernels=mixture([0.0]), eps=0.0), "positive jitter"),
+        (lambda: solve(LINE.replace(boundary=0.0, nonlinear=BRATU)), "did not converge"),
         (lambda: solve(LINE, kernels=[mixture([0.0])] * 2), "one kernel"),
         (lambda: solve(square(), method="features"), "for one axis"),
         (lambda: solve(LINE.replace(source=lambda x: np.where(x > 0.5, np.nan, 1.0))), "not finite at"),

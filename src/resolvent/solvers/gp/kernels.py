@@ -48,8 +48,8 @@ class SpectralMixture:
     >>> import numpy as np
     >>> from resolvent.solvers.gp import SpectralMixture
     >>> k = SpectralMixture(log_w=np.zeros(1), log_ls=np.zeros(1), mu=np.array([1.0]), shape="gaussian")
-    >>> k([0.0, 0.25]).round(6), k([0.1, -0.1], order=1).round(6)
-    (array([1., 0.]), array([-3.816741,  3.816741]))
+    >>> k([0.0, 0.5]).round(6), k([0.1, -0.1], order=1).round(6)
+    (array([ 1.      , -0.778801]), array([-3.816609,  3.816609]))
     """
 
     log_w: np.ndarray

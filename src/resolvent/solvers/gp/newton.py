@@ -80,8 +80,11 @@ def solve_newton(
     krylov = _Sequence(recycle)
     zero = np.zeros(linear.shape)
     for _ in range(STEPS):
-        defect = f - linear.apply(U) - value(U)
-        slope = np.broadcast_to(np.asarray(derivative(U), float), U.shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far shows as a size that is not finite
+            defect = f - linear.apply(U) - value(U)
+            slope = np.broadcast_to(np.asarray(derivative(U), float), U.shape)
+        if not (np.isfinite(defect).all() and np.isfinite(slope).all()):
+            break
         step = Collocation(pde, nodes, matrices, slope)
         if len(nodes) == 1:
             change, _ = step.solve(defect, boundary=zero)

@@ -99,6 +99,8 @@ def solve(
     if method not in ("auto", "features", "kernel", "posterior", "adam"):
         raise ValueError(f"method must be auto, features, kernel, posterior or adam, got {method!r}")
     given = _kernels(pde, kernels)
+    if eps is not None and not (math.isfinite(eps) and eps > 0.0):
+        raise ValueError(f"eps must be a positive jitter, such as 1e-10, got {eps!r}")
     if method == "auto":
         method = "posterior" if not pde.exact or not _determined(pde) else "kernel" if given else "auto"
     nodes = pde.grid(_shape(pde, n, POSTERIOR_NODES if method == "posterior" else NODES))
