@@ -1,7 +1,7 @@
 """Gaussian-process solvers on eleven multiscale problems, beside Adam training and a classical Chebyshev method.
 
-    python benchmarks/gp.py           # about a quarter of an hour
-    python benchmarks/gp.py --quick   # three problems, a minute
+    python benchmarks/gp.py           # about three minutes
+    python benchmarks/gp.py --quick   # three problems, half a minute
 
 Errors are relative, in L2, on 3001 points or 300². Solvers see equation, source and boundary values only; models are
 chosen by the estimated error, which stands beside the true one. Adam is the published method with a stated number of
@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, help="folder to write to")
     options = parser.parse_args(arguments)
     names = options.problems or (("u1", "u5", "v1") if options.quick else tuple(MULTISCALE))
-    updates = options.updates or ((20, 3) if options.quick else (500, 50))
+    updates = options.updates or ((20, 3) if options.quick else (200, 20))
     machine = about()
     with one_thread():
         rows = []
