@@ -284,3 +284,20 @@ def test_kronecker_runs_in_a_tiny_form(tmp_path):
     for row in report["preconditioned"]:
         assert row["KroneckerSolver"]["residual"] <= 1.01e-8, row
         assert row["KroneckerSolver"]["iterations"] < row["none"]["iterations"], row
+
+
+def test_gp_runs_in_a_tiny_form(tmp_path, monkeypatch):
+    gp = load("gp")
+    monkeypatch.setattr(gp, "POINTS", (2.1,))
+    monkeypatch.setattr(gp, "SCAN", [(-2.0, 1e-10)])
+    gp.main(["--quick", "--problems", "u5", "--updates", "2", "1", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "gp-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "gp-quick.png").stat().st_size > 10_000
+    # The classical error and time stand in every row, and nothing is claimed beyond the estimate.
+    for row in report["rows"]:
+        assert row["classical seconds"] > 0.0 and row["classical"] < 1e-9
+        assert row["error"] <= 1e-10 and row["error"] <= 20.0 * row["estimate"]
+        assert row["adam updates"] == 2
+    assert all(row["gp"] < 1e-4 < row["classical"] for row in report["few nodes"])
+    assert all(case["gp"] < case["prior mean"] for case in report["cases"])
+    assert all(case["tikhonov"] is not None for case in report["cases"] if "coefficients" not in case["case"])

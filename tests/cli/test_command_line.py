@@ -15,7 +15,7 @@ from resolvent.cli.registry import parse_options
 from resolvent.datasets.progress import Progress as DatasetProgress
 from resolvent.solvers import Progress as SolveProgress
 
-COMMANDS = ("solve", "calibrate", "families", "generate", "verify", "describe", "reproduce", "plot", "version")
+COMMANDS = ("solve", "calibrate", "families", "generate", "gp", "verify", "describe", "reproduce", "plot", "version")
 
 
 def test_help_names_every_command_and_the_exit_status(run):

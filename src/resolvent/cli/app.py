@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import calibrate, describe, export, families, generate, merge, plot, reproduce, solve, verify, version
+from . import calibrate, describe, export, families, generate, gp, merge, plot, reproduce, solve, verify, version
 from .errors import INPUT, DebugOption, expected_errors, report, report_usage
 
 # Typer brings its own copy of click from some version on, so the class is taken from what Typer exports.
@@ -95,6 +95,7 @@ def _add(command: Callable[..., None], panel: str, example: str | None = None) -
 
 _SYSTEMS, _DATASETS, _ABOUT = "Linear systems", "Datasets", "About"
 _add(solve.solve, _SYSTEMS, solve.EXAMPLE)
+_add(gp.gp, _SYSTEMS, gp.EXAMPLE)
 _add(calibrate.calibrate, _SYSTEMS)
 _add(families.families, _DATASETS)
 _add(generate.generate, _DATASETS, generate.EXAMPLE)

@@ -1,7 +1,8 @@
 """Eleven problems with high frequencies and several scales, with exact solutions and classical references.
 
-They are those of the paper on Gaussian processes for high-frequency equations. A solver is given `MultiscaleProblem.pde`
-alone: its boundary values cannot be evaluated inside the box, so that the exact solution stays unknown to it.
+They are those of a paper on Gaussian processes for high-frequency equations. A solver is given
+`MultiscaleProblem.pde` alone: its boundary values cannot be evaluated inside the box, so that the exact solution
+stays unknown to it.
 
 References
 ----------
@@ -181,11 +182,11 @@ def _square(
 
 
 def _cubic(u: np.ndarray) -> np.ndarray:
-    return u * (u * u - 1.0)
+    return np.asarray(u * (u * u - 1.0))
 
 
 def _cubic_slope(u: np.ndarray) -> np.ndarray:
-    return 3.0 * u * u - 1.0
+    return np.asarray(3.0 * u * u - 1.0)
 
 
 CUBIC = (_cubic, _cubic_slope)
@@ -273,7 +274,16 @@ def _v1() -> MultiscaleProblem:
     box = [(0.0, 1.0)] * 2
     pde = PDE(box, {(1, 0): 200.0, (0, 1): 1.0}, 0.0, Dirichlet(OnBoundary(u, box), sides=[(0, 0), (1, 0)]))
     return MultiscaleProblem(
-        "v1", "sin(x − 200t)", pde, u, (200, 200), 40.0, "1e6", ((1.0,), (200.0,)), ("student-t", 0.0, 1e-12), (150, 150)
+        "v1",
+        "sin(x − 200t)",
+        pde,
+        u,
+        (200, 200),
+        40.0,
+        "1e6",
+        ((1.0,), (200.0,)),
+        ("student-t", 0.0, 1e-12),
+        (150, 150),
     )
 
 

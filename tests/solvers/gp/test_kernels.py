@@ -116,3 +116,13 @@ def test_kernels_without_a_frequency():
 def test_bad_parameters_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_serves_differentiation_matrices():
+    from resolvent.operators import KernelDiff
+    from resolvent.solvers.gp.kernel_axis import KernelAxis
+
+    k, x = mixture([0.0, 2.0], 0.0), np.linspace(0.0, 1.0, 15)
+    for order in (1, 2):
+        expected = KernelAxis(k, x).differentiation(order, 1e-8)
+        assert np.abs(KernelDiff(k, x, order, eps=1e-8).to_dense() - expected).max() < 1e-6 * np.abs(expected).max()

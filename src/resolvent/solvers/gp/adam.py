@@ -154,8 +154,8 @@ class AdamGP:
             inverse, log = _inverse(K)
             K_inv.append(inverse)
             logdet.append(log)
-            orders = {orders[j] for orders, _ in self.terms} - {0}
-            K_der.append({r: kernel.matrix(x, order=r) for r in orders})
+            found = {orders[j] for orders, _ in self.terms} - {0}
+            K_der.append({r: kernel.matrix(x, order=r) for r in found})
         loss = 0.5 * sum(U.size / x.size * log for x, log in zip(self.axes, logdet, strict=True))
         by_K = [0.5 * U.size / x.size * inverse for x, inverse in zip(self.axes, K_inv, strict=True)]
         by_der: list[dict[int, np.ndarray]] = [{r: np.zeros_like(K) for r, K in ders.items()} for ders in K_der]

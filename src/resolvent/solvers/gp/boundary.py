@@ -83,22 +83,30 @@ def side_values(pieces: Sequence[Dirichlet], axes: Sequence[np.ndarray]) -> list
     Raises
     ------
     ValueError
-        If a side is given twice, does not exist, or exact data of two sides differ where they meet.
+        If exact data of two sides differ where they meet.
     """
     found: dict[Side, SideValues] = {}
     for piece in pieces:
         for side in piece.sides if piece.sides is not None else every_side(len(axes)):
             axis, end = side
-            if axis >= len(axes):
-                raise ValueError(f"there is no side {side}: the box has {len(axes)} dimensions")
-            if side in found:
-                raise ValueError(f"boundary data are given twice on side {side}: remove one of them")
             index = tuple(-end if j == axis else slice(None) for j in range(len(axes)))
             points = [x[-end : None if end else 1] if j == axis else x for j, x in enumerate(axes)]
             values = piece.on(side, np.meshgrid(*points, indexing="ij", sparse=True))
             found[side] = SideValues(side, index, np.squeeze(values, axis=axis), piece.noise)
     _check_corners(list(found.values()), tuple(x.size for x in axes))
     return list(found.values())
+
+
+def check_sides(pieces: Sequence[Dirichlet], dimensions: int) -> None:
+    """Raise ValueError where a side does not exist or has data twice."""
+    seen: set[Side] = set()
+    for piece in pieces:
+        for side in piece.sides if piece.sides is not None else every_side(dimensions):
+            if side[0] >= dimensions:
+                raise ValueError(f"there is no side {side}: the box has {dimensions} dimensions")
+            if side in seen:
+                raise ValueError(f"boundary data are given twice on side {side}: remove one of them")
+            seen.add(side)
 
 
 def every_side(dimensions: int) -> tuple[Side, ...]:

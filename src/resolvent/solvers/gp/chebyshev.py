@@ -97,8 +97,7 @@ def chebyshev_system(pde: PDE, shape: Sequence[int], diagonal: np.ndarray | None
     """Return the collocation system of a problem at Chebyshev–Lobatto points."""
     nodes = [chebyshev_nodes(low, high, n) for (low, high), n in zip(pde.box, shape, strict=True)]
     matrices = [
-        {r: chebyshev_matrix(x.size, float(x[-1] - x[0]), r) for r in orders_along(pde, j)}
-        for j, x in enumerate(nodes)
+        {r: chebyshev_matrix(x.size, float(x[-1] - x[0]), r) for r in orders_along(pde, j)} for j, x in enumerate(nodes)
     ]
     return Collocation(pde, nodes, matrices, diagonal)
 

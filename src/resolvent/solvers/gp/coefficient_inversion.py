@@ -86,10 +86,12 @@ def invert_coefficients(
     keys = [tuple(int(r) for r in np.atleast_1d(orders)) for orders in unknown]
     for key in keys:
         if key not in pde.operator or callable(pde.operator[key]):
-            raise ValueError(f"{key} is no term of the operator with a constant coefficient: it has {list(pde.operator)}")
+            raise ValueError(
+                f"{key} is no term of the operator with a constant coefficient: it has {list(pde.operator)}"
+            )
     if not keys or len(set(keys)) < len(keys):
         raise ValueError(f"unknown must name different terms of the operator, at least one, got {unknown!r}")
-    shape = (int(n),) * pde.dimensions if np.ndim(n) == 0 else tuple(int(k) for k in np.atleast_1d(n))
+    shape = tuple(int(k) for k in np.broadcast_to(n, (pde.dimensions,)))
     seen = pde.observations
     points, y = np.asarray(seen.points), np.asarray(seen.values)
     start = np.array([float(pde.operator[key]) for key in keys])  # type: ignore[arg-type]
@@ -102,7 +104,9 @@ def invert_coefficients(
         return float(np.sum((misfit / given) ** 2) + np.sum((inverse_spread * (theta - start)) ** 2))
 
     value = objective(misfit, theta)
-    for step in range(1, STEPS + 1):
+    steps = 0
+    while steps < STEPS:
+        steps += 1
         normal = J.T @ J / given**2 + np.diag(inverse_spread**2)
         right = J.T @ misfit / given**2 - inverse_spread**2 * (theta - start)
         change = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), right)
@@ -134,7 +138,7 @@ def invert_coefficients(
         covariance,
         noise,
         u,
-        step,
+        steps,
     )
 
 

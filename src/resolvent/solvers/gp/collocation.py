@@ -194,5 +194,3 @@ class Collocation:
 def orders_along(pde: PDE, axis: int) -> list[int]:
     """Return the orders of derivatives along an axis, 0 left out."""
     return sorted({orders[axis] for orders in pde.operator} - {0})
-
-

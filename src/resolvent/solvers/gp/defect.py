@@ -57,9 +57,12 @@ def estimate_defect(pde: PDE, function: Any, axes: Sequence[np.ndarray], refinem
     axes : sequence of array
         The nodes, uniform, which the finer grid refines.
     refinement : int, optional
-        Steps of the finer grid in each; by default 4, less where several axes would have over 801 points.
+        Steps of the finer grid in each; by default 4, less where several axes would have over 801 points. Data that are
+        values at nodes are known there only: no finer grid is taken, and errors between the nodes are not seen.
     """
-    if refinement is None:
+    if pde.tabulated:
+        refinement = 1
+    elif refinement is None:
         longest = max(x.size for x in axes)
         refinement = REFINEMENT if len(axes) == 1 else max(min(REFINEMENT, (LARGEST - 1) // (longest - 1)), 1)
     fine = [refined(x, refinement) for x in axes]
@@ -124,7 +127,7 @@ def _line(pde: PDE, x: np.ndarray, rho: np.ndarray, beta: np.ndarray, diagonal: 
         for k, weight in enumerate(back):
             _add_band(bands, -k if ends[0] else k, s * weight * c1 / h)
         near = 1 if ends[0] else n - 2  # one point from the end: central
-        for k, weight in enumerate(back):
+        for k in range(len(back)):
             offset = -k if ends[0] else k
             if 0 <= near + offset < n:
                 bands[2 - offset, near + offset] = 0.0

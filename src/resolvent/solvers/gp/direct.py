@@ -86,9 +86,7 @@ def solve_direct(
         values = function.at_nodes((0,) * len(nodes))
         rho = f.copy()
         for orders in pde.operator:
-            rho -= pde.coefficient_at(orders, nodes) * (
-                function.at_nodes(orders) if any(orders) else values
-            )
+            rho -= pde.coefficient_at(orders, nodes) * (function.at_nodes(orders) if any(orders) else values)
         if pde.nonlinear is not None:
             rho -= pde.nonlinear[0](values)
         beta = np.zeros_like(values)

@@ -17,14 +17,18 @@ WORK = 4e10
 """Multiplications that refining a kernel may take: about a minute at most on a slow core."""
 REACH = 12.0
 """Largest change of a logarithm while refining."""
+SPREAD = 2.0
+"""Standard deviation of the prior of these changes: what the data say nothing about stays, and keeps its variance."""
 
 
 def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functionals]) -> Posterior:
     """Return the posterior of the largest evidence found.
 
     A scan over shapes and scales, frequencies being those that stand out of the noise in the data; then the simplex
-    method of Nelder and Mead on the scale and the weights of the best, one set an axis. The amplitude is maximised
-    over for each candidate. At most some hundred evaluations of O(m³) for m functionals.
+    method of Nelder and Mead on the scale and the weights of the best, one set an axis, with a wide log-normal prior.
+    The amplitude is maximised over for each candidate. At most some hundred evaluations of O(m³) for m functionals.
+
+    The uncertainty of kernels is not part of the posterior: where data say little, error bars may be too small.
     """
     from scipy.optimize import minimize
 
@@ -36,7 +40,7 @@ def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functio
             if best is None or posterior.evidence > best.evidence:
                 best = posterior
     assert best is not None  # there are scales to try
-    start, found = best.kernels, [best]
+    start, found, highest = best.kernels, [best], [best.evidence]
     m = sum(len(d.values) for d in data)
     evaluations = int(min(150, WORK / (25.0 * m**3)))
     size = sum(k.mu.size for k in start)
@@ -44,17 +48,22 @@ def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functio
         return best
 
     def loss(theta: np.ndarray) -> float:
+        theta = np.clip(theta, -REACH, REACH)
         try:
-            posterior = Posterior(changed(start, np.clip(theta, -REACH, REACH)), data)
+            posterior = Posterior(changed(start, theta), data)
         except ValueError:  # not positive definite to working precision there
             return 1e300
-        if posterior.evidence > found[0].evidence:
-            found[0] = posterior
-        return -posterior.evidence
+        score = posterior.evidence - 0.5 * float(np.sum((theta / SPREAD) ** 2))
+        if score > highest[0]:
+            found[0], highest[0] = posterior, score
+        return -score
 
     simplex = np.vstack([np.zeros(size), 1.5 * np.eye(size)])
     minimize(
-        loss, simplex[0], method="Nelder-Mead", options={"maxfev": evaluations, "initial_simplex": simplex, "fatol": 0.01}
+        loss,
+        simplex[0],
+        method="Nelder-Mead",
+        options={"maxfev": evaluations, "initial_simplex": simplex, "fatol": 0.01},
     )
     return found[0]
 

@@ -152,9 +152,13 @@ def solve_nonlinear_by_features(pde: PDE, x: np.ndarray) -> FeatureSolution:
     fits, steps = solution.fits, [1.0]
     u = solution.function.on_tensor([x], (0,))
     for _ in range(NEWTON):
-        slope = np.broadcast_to(np.asarray(derivative(u), float), u.shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far shows as values that are not finite
+            slope = np.broadcast_to(np.asarray(derivative(u), float), u.shape)
+            right = f - value(u) + slope * u
+        if not (np.isfinite(right).all() and np.isfinite(slope).all()):
+            break
         small = max(SMALL, 1e-2 * min(steps[-1], 1.0) ** 2)
-        solution = solve_by_features(FeatureSystem(pde, x, f - value(u) + slope * u, slope), small)
+        solution = solve_by_features(FeatureSystem(pde, x, right, slope), small)
         fits += solution.fits
         moved = solution.function.on_tensor([x], (0,))
         steps.append(float(np.linalg.norm(moved - u) / max(np.linalg.norm(moved), np.finfo(float).tiny)))

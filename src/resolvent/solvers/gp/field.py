@@ -82,7 +82,7 @@ class Field:
         """
         points, shape = self._points(coordinates)
         if self.posterior is not None:
-            return np.sqrt(self.posterior.variance(points)).reshape(shape)
+            return np.asarray(np.sqrt(self.posterior.variance(points)).reshape(shape))
         if self.defect is None:
             raise ValueError(f"method {self.method!r} gives no error estimate: use method='auto'")
         return np.full(shape, self.defect.error * self._root_mean_square())
@@ -133,6 +133,10 @@ class Field:
         lines.append(("nodes", " × ".join(str(x.size) for x in self.nodes)))
         if self.defect is not None:
             lines.append(("error", f"about {self.defect.error:.1e} of the solution, estimated from its defect"))
+            # Both are small unless the problem is singular, or too rough for the method.
+            lines.append(
+                ("defect", f"{self.defect.residual:.1e} of the source, {self.defect.boundary:.1e} at the boundary")
+            )
         lines += [(name, _text(value)) for name, value in self.diagnostics.items()]
         return "\n".join(f"{name:<12}{value}" for name, value in lines)
 

@@ -104,8 +104,7 @@ def source_peaks(pde: PDE, axes: Sequence[np.ndarray], axis: int, most: int = 4)
 
 def data_lines(pde: PDE, axes: Sequence[np.ndarray], axis: int) -> tuple[np.ndarray, float]:
     """Return samples of the data along an axis, one line a column, and their spacing."""
-    x = axes[axis]
-    if any(not callable(v) and np.ndim(v) for v in (pde.source, *(p.value for p in pde.pieces))):  # values at nodes
+    if pde.tabulated:
         return _lines(pde, list(axes), axis), float(axes[axis][1] - axes[axis][0])
     low, high = pde.box[axis]
     size = COARSEST
@@ -114,7 +113,9 @@ def data_lines(pde: PDE, axes: Sequence[np.ndarray], axis: int) -> tuple[np.ndar
         lines = [_lines(pde, [g if j == axis else _few(y) for j, y in enumerate(axes)], axis) for g in grids]
         # A frequency that one sampling folds onto a low one, the other folds elsewhere.
         tops = [spectral_peaks(v, float(g[1] - g[0]), 1).omega for v, g in zip(lines, grids, strict=True)]
-        folded = tops[0].size != tops[1].size or np.abs(tops[0] - tops[1]).max(initial=0.0) > 2.0 * math.pi / (high - low)
+        folded = tops[0].size != tops[1].size or np.abs(tops[0] - tops[1]).max(initial=0.0) > 2.0 * math.pi / (
+            high - low
+        )
         if size >= FINEST or (_resolved(lines[0]) and not folded):
             return lines[0], float(grids[0][1] - grids[0][0])
         size *= 2

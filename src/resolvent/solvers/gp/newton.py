@@ -80,8 +80,11 @@ def solve_newton(
     krylov = _Sequence(recycle)
     zero = np.zeros(linear.shape)
     for _ in range(STEPS):
-        defect = f - linear.apply(U) - value(U)
-        slope = np.broadcast_to(np.asarray(derivative(U), float), U.shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far shows as a size that is not finite
+            defect = f - linear.apply(U) - value(U)
+            slope = np.broadcast_to(np.asarray(derivative(U), float), U.shape)
+        if not (np.isfinite(defect).all() and np.isfinite(slope).all()):
+            break
         step = Collocation(pde, nodes, matrices, slope)
         if len(nodes) == 1:
             change, _ = step.solve(defect, boundary=zero)
@@ -93,9 +96,8 @@ def solve_newton(
         U = U + change
         size = float(np.linalg.norm(change) / max(float(np.linalg.norm(U)), np.finfo(float).tiny))
         steps.append(size)
-        if not np.isfinite(size) or (len(steps) >= 4 and size > 0.5 * steps[-3]):  # no contraction
-            if size > 1e-5:
-                break
+        if not np.isfinite(size) or (len(steps) >= 4 and size > max(0.5 * steps[-3], 1e-5)):  # no contraction
+            break
         # Rounding in the matrices ends the decrease above `TIGHT` where the kernel is badly conditioned.
         if size <= TIGHT or (len(steps) > 2 and size < 1e-5 and size > 0.3 * steps[-2]):
             return U, LinearSolve(matvecs, residual), tuple(steps)
@@ -109,7 +111,8 @@ class _Sequence:
     """The linear systems of Newton's steps: one preconditioner for all, and perhaps a space that is handed on."""
 
     def __init__(self, recycle: bool) -> None:
-        self.recycle, self.space = recycle, None
+        self.recycle = recycle
+        self.space: RecycleSpace | None = None
         self.M: LinearOperator | None = None
         self.slope: np.ndarray | None = None
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .boundary import Dirichlet, Side, SideValues, every_side, side_values
+from .boundary import Dirichlet, Side, SideValues, check_sides, every_side, side_values
 
 Coefficient = float | Callable[..., Any]
 Orders = tuple[int, ...]
@@ -40,7 +40,9 @@ class Observations:
         points, values = np.asarray(self.points, float), np.asarray(self.values, float).ravel()
         points = points[:, None] if points.ndim == 1 else points
         if points.ndim != 2 or len(points) != len(values) or not len(values):
-            raise ValueError(f"give m points of shape (m, d) and m values, got shapes {points.shape} and {values.shape}")
+            raise ValueError(
+                f"give m points of shape (m, d) and m values, got shapes {points.shape} and {values.shape}"
+            )
         if not (np.isfinite(points).all() and np.isfinite(values).all()):
             raise ValueError("observations must be finite: remove the points where they are not")
         if not (np.isfinite(self.noise) and self.noise >= 0.0):
@@ -103,6 +105,7 @@ class PDE:
         object.__setattr__(self, "box", box)
         object.__setattr__(self, "operator", _checked_terms(self.operator, len(box)))
         object.__setattr__(self, "pieces", _pieces(self.boundary))
+        check_sides(self.pieces, len(box))
         if not (np.isfinite(self.source_noise) and self.source_noise >= 0.0):
             raise ValueError(f"source_noise must be a standard deviation, at least 0, got {self.source_noise!r}")
         if self.nonlinear is not None:
@@ -131,6 +134,11 @@ class PDE:
         return tuple(
             side for p in self.pieces for side in (p.sides if p.sides is not None else every_side(self.dimensions))
         )
+
+    @property
+    def tabulated(self) -> bool:
+        """Whether any data are values at nodes rather than functions or numbers."""
+        return any(not callable(v) and np.ndim(v) > 0 for v in (self.source, *(p.value for p in self.pieces)))
 
     @property
     def exact(self) -> bool:
@@ -214,7 +222,7 @@ def _checked_terms(operator: Mapping[Orders, Coefficient], dimensions: int) -> d
         raise ValueError("the operator has no terms: give a mapping such as laplacian(2) or {(2,): 1.0}")
     terms: dict[Orders, Coefficient] = {}
     for orders, c in operator.items():
-        key = tuple(int(r) for r in ((orders,) if np.ndim(orders) == 0 else orders))
+        key = tuple(int(r) for r in np.atleast_1d(orders))
         if len(key) != dimensions or min(key) < 0:
             raise ValueError(f"orders must be {dimensions} numbers, one an axis of the box, got {orders!r}")
         if max(key) > HIGHEST:
@@ -230,7 +238,7 @@ def _pieces(boundary: Any) -> tuple[Dirichlet, ...]:
         return ()
     if isinstance(boundary, Dirichlet):
         return (boundary,)
-    if callable(boundary) or np.ndim(boundary) == 0 and not isinstance(boundary, str):
+    if callable(boundary) or (np.ndim(boundary) == 0 and not isinstance(boundary, str)):
         return (Dirichlet(boundary),)
     if isinstance(boundary, Sequence) and all(isinstance(p, Dirichlet) for p in boundary):
         return tuple(boundary)

@@ -52,7 +52,7 @@ def plot_field(field: Field, n: int | None = None) -> Figure:
         return figure
     with_bars = field.posterior is not None
     figure = Figure(figsize=(10.0 if with_bars else 5.2, 4.2), layout="constrained", dpi=150)
-    places = np.atleast_1d(figure.subplots(1, 2 if with_bars else 1))
+    places = figure.subplots(1, 2 if with_bars else 1, squeeze=False)[0]
     (x0, x1), (y0, y1) = field.pde.box
     shown = [(u, f"u, {field.method}")]
     if with_bars:

@@ -127,6 +127,11 @@ class Posterior:
                 f"{LARGEST}): give a smaller n"
             )
         K = np.block([[cross_covariance(kernels, a, b) for b in data] for a in data])
+        if not (np.diag(K) >= 0.0).all() or not np.isfinite(K).all():
+            raise ValueError(
+                f"the covariance of the data is indefinite: its smallest variance is {np.diag(K).min():.3g}; kernels "
+                "must be positive definite and finite"
+            )
         y = np.concatenate([d.values for d in data])
         noise, begin = np.empty(m), 0
         for d in data:
@@ -150,7 +155,7 @@ class Posterior:
 
     def at(self, points: np.ndarray, orders: Orders) -> np.ndarray:
         """Return the posterior mean of a derivative at points of shape (m, d)."""
-        return self._cross(points, orders) @ self._weights
+        return np.asarray(self._cross(points, orders) @ self._weights)
 
     def on_tensor(self, axes: Sequence[np.ndarray], orders: Orders) -> np.ndarray:
         """Return the posterior mean of a derivative at the nodes of a grid."""
@@ -174,7 +179,7 @@ class Posterior:
         """Return the posterior covariance of u between points, (m, m)."""
         here = self._values_at(points)
         B = self._turned(points)
-        return self.amplitude * cross_covariance(self.kernels, here, here) - B @ B.T
+        return np.asarray(self.amplitude * cross_covariance(self.kernels, here, here) - B @ B.T)
 
     def samples(self, points: np.ndarray, size: int, rng: np.random.Generator | int) -> np.ndarray:
         """Return draws of u at points, (size, m)."""
@@ -184,7 +189,8 @@ class Posterior:
         C = self.covariance(points)
         values, V = scipy.linalg.eigh(0.5 * (C + C.T), check_finite=False)
         draws = rng.standard_normal((size, len(points)))
-        return self.at(points, (0,) * len(self.kernels)) + (draws * np.sqrt(np.maximum(values, 0.0))) @ V.T
+        mean = self.at(points, (0,) * len(self.kernels))
+        return np.asarray(mean + (draws * np.sqrt(np.maximum(values, 0.0))) @ V.T)
 
     def _cross(self, points: np.ndarray, orders: Orders) -> np.ndarray:
         here = Functionals(points, ((tuple(orders), 1.0),), np.zeros(len(points)), 0.0)
@@ -201,7 +207,7 @@ class Posterior:
 
     def _evidence(self, amplitude: float) -> float:
         spread = 1.0 + amplitude * self._eigenvalues
-        return self._constant - 0.5 * float(np.log(spread).sum() + np.sum(self._y**2 / spread))
+        return float(self._constant - 0.5 * (np.log(spread).sum() + np.sum(self._y**2 / spread)))
 
     def _best_amplitude(self) -> float:
         """Return the amplitude of the largest evidence, by golden sections around the best of a coarse scan."""

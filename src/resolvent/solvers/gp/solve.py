@@ -11,7 +11,7 @@ import numpy as np
 from .adam import AdamGP
 from .collocation import unknown_nodes
 from .defect import Defect, estimate_defect
-from .direct import DirectSolution, solve_by_choice, solve_direct, source_kernels
+from .direct import DirectSolution, solve_by_choice, solve_direct
 from .evidence import best_posterior
 from .features import FeatureSystem, solve_by_features, solve_nonlinear_by_features
 from .field import Evaluable, Field
@@ -99,6 +99,8 @@ def solve(
     if method not in ("auto", "features", "kernel", "posterior", "adam"):
         raise ValueError(f"method must be auto, features, kernel, posterior or adam, got {method!r}")
     given = _kernels(pde, kernels)
+    if eps is not None and not (math.isfinite(eps) and eps > 0.0):
+        raise ValueError(f"eps must be a positive jitter, such as 1e-10, got {eps!r}")
     if method == "auto":
         method = "posterior" if not pde.exact or not _determined(pde) else "kernel" if given else "auto"
     nodes = pde.grid(_shape(pde, n, POSTERIOR_NODES if method == "posterior" else NODES))
@@ -213,7 +215,8 @@ def _kernels(pde: PDE, kernels: Sequence[SpectralMixture] | SpectralMixture | No
 def _shape(pde: PDE, n: int | Sequence[int] | None, limits: dict[int, tuple[int, int, float]]) -> tuple[int, ...]:
     fixed = np.shape(pde.source) if not callable(pde.source) and np.ndim(pde.source) else None
     if n is not None:
-        shape = (int(n),) * pde.dimensions if np.ndim(n) == 0 else tuple(int(m) for m in np.atleast_1d(n))
+        shape = tuple(int(m) for m in np.atleast_1d(n))
+        shape = shape * pde.dimensions if np.ndim(n) == 0 else shape
         if len(shape) != pde.dimensions:
             raise ValueError(f"n must be one number, or one for each of the {pde.dimensions} axes, got {n!r}")
         return shape

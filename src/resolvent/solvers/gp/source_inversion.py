@@ -77,7 +77,7 @@ def invert_source(
         raise ValueError("there is nothing to find a source from: give the PDE observations of u")
     if pde.nonlinear is not None:
         raise ValueError("sources of linear equations can be found: linearise the equation first")
-    shape = (int(n),) * pde.dimensions if np.ndim(n) == 0 else tuple(int(k) for k in np.atleast_1d(n))
+    shape = tuple(int(k) for k in np.broadcast_to(n, (pde.dimensions,)))
     system = chebyshev_system(pde, shape)
     if pde.dimensions > 1 and not system.separable:
         raise ValueError("in several dimensions the operator must have constant coefficients and no mixed derivatives")
@@ -112,9 +112,14 @@ def invert_source(
     # Values on the boundary do not enter the equation there; the nearest inner ones stand for them.
     change, deviation = _extended(change, system), _extended(deviation, system)
     scaled = [prior[0].with_(log_w=prior[0].log_w + np.log(amplitude)), *prior[1:]]
-    baseline = mean + _baseline(pde, system, G, y, degree)
-    made = [ChebyshevFunction(system.axes, values) for values in (mean + change, deviation, u, baseline)]
-    return SourceInversion(*made, scaled, evidence, len(y))
+    baseline = mean + _baseline(pde, system, G, y, degree, seen.noise)
+
+    def function(values: np.ndarray) -> ChebyshevFunction:
+        return ChebyshevFunction(system.axes, values)
+
+    return SourceInversion(
+        function(mean + change), function(deviation), function(u), function(baseline), scaled, evidence, len(y)
+    )
 
 
 def adjoint_solves(system: Collocation, S: Sequence[np.ndarray]) -> np.ndarray:
@@ -163,12 +168,12 @@ def _evidence(gram: np.ndarray, y: np.ndarray, noise: float, amplitude: float) -
     return -0.5 * float(np.sum(np.log(2.0 * np.pi * spread) + (V.T @ y) ** 2 / spread))
 
 
-def _baseline(pde: PDE, system: Collocation, G: np.ndarray, y: np.ndarray, degree: int) -> np.ndarray:
+def _baseline(pde: PDE, system: Collocation, G: np.ndarray, y: np.ndarray, degree: int, noise: float) -> np.ndarray:
     shape = (degree + 1,) * pde.dimensions
     grid = np.meshgrid(*system.axes, indexing="ij")
     basis = series_rows(pde.box, shape, np.stack([x.ravel() for x in grid], axis=1), (0,) * pde.dimensions)
     inside = ~system.boundary_nodes().ravel()
-    c, _ = ridge(G.reshape(len(G), -1) @ basis[inside], y, smoothness(shape))
+    c, _ = ridge(G.reshape(len(G), -1) @ basis[inside], y, smoothness(shape), noise)
     return np.asarray((basis @ c).reshape(system.shape))
 
 

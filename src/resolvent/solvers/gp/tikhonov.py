@@ -25,7 +25,7 @@ class ChebyshevSeries:
 
     def at(self, points: np.ndarray, orders: Orders) -> np.ndarray:
         """Return a derivative at points of shape (m, d)."""
-        return series_rows(self.box, self.c.shape, points, orders) @ self.c.ravel()
+        return np.asarray(series_rows(self.box, self.c.shape, points, orders) @ self.c.ravel())
 
     def on_tensor(self, axes: Sequence[np.ndarray], orders: Orders) -> np.ndarray:
         """Return a derivative at the nodes of a tensor grid."""
@@ -37,7 +37,7 @@ class ChebyshevSeries:
 
 
 def tikhonov(pde: PDE, data: Sequence[Functionals], degrees: Sequence[int]) -> tuple[ChebyshevSeries, float]:
-    """Return the polynomial that minimises misfit² + λ Σ (1 + |k|²)² c_k², and λ by generalised cross-validation.
+    """Return the polynomial that minimises misfit² + λ Σ (1 + |k|²)² c_k², and λ, chosen as in `ridge`.
 
     Parameters
     ----------
@@ -46,10 +46,6 @@ def tikhonov(pde: PDE, data: Sequence[Functionals], degrees: Sequence[int]) -> t
     data : sequence of Functionals
     degrees : sequence of int
         Highest degree along each axis.
-
-    References
-    ----------
-    Golub, Heath & Wahba 1979, doi:10.1080/00401706.1979.10489751.
     """
     shape = tuple(k + 1 for k in degrees)
     noisy = any(d.noise > 0.0 for d in data)
@@ -59,7 +55,7 @@ def tikhonov(pde: PDE, data: Sequence[Functionals], degrees: Sequence[int]) -> t
         for orders, c in d.terms:
             block += np.reshape(c, (-1, 1)) * series_rows(pde.box, shape, d.points, orders)
         if d.noise == 0.0 and noisy and len(d.values) <= block.shape[1] // 4:
-            constraints.append(block)  # cross-validation must not see rows without errors
+            constraints.append(block)  # the weight is chosen by rows with errors
             fixed.append(d.values)
             continue
         noise = d.noise or EXACT * max(float(np.abs(d.values).max(initial=0.0)), 1.0)
@@ -67,7 +63,7 @@ def tikhonov(pde: PDE, data: Sequence[Functionals], degrees: Sequence[int]) -> t
         y.append(d.values / noise)
     A, b, weights = np.vstack(rows), np.concatenate(y), smoothness(shape)
     if not constraints:
-        c, weight = ridge(A, b, weights)
+        c, weight = ridge(A, b, weights, float(noisy))
         return ChebyshevSeries(tuple(pde.box), c.reshape(shape)), weight
     C = np.vstack(constraints) / weights  # in z = w c, whose norm is the penalty
     Q, R, order = scipy.linalg.qr(C.T, pivoting=True)
@@ -75,23 +71,33 @@ def tikhonov(pde: PDE, data: Sequence[Functionals], degrees: Sequence[int]) -> t
     right = np.concatenate(fixed)[order[:rank]]
     first = Q[:, :rank] @ scipy.linalg.solve_triangular(R[:rank, :rank], right, trans="T")
     Z = Q[:, rank:]
-    free, weight = ridge((A / weights) @ Z, b - (A / weights) @ first, np.ones(Z.shape[1]))
+    free, weight = ridge((A / weights) @ Z, b - (A / weights) @ first, np.ones(Z.shape[1]), 1.0)
     return ChebyshevSeries(tuple(pde.box), ((first + Z @ free) / weights).reshape(shape)), weight
 
 
-def ridge(A: np.ndarray, b: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return c that minimises ‖A c − b‖² + λ Σ (w_k c_k)², and λ by generalised cross-validation."""
+def ridge(A: np.ndarray, b: np.ndarray, weights: np.ndarray, noise: float = 0.0) -> tuple[np.ndarray, float]:
+    """Return c that minimises ‖A c − b‖² + λ Σ (w_k c_k)², and λ.
+
+    With the standard deviation of the errors of b known, λ is the largest whose misfit is no larger than these errors
+    (Morozov's discrepancy principle); else the one that generalised cross-validation chooses.
+
+    References
+    ----------
+    Morozov 1966; Golub, Heath & Wahba 1979, doi:10.1080/00401706.1979.10489751.
+    """
     U, s, Vh = scipy.linalg.svd(A / weights, full_matrices=False, check_finite=False)
     z = U.T @ b
     outside = max(float(b @ b - z @ z), 0.0)
     m = len(b)
-
-    def score(lam: float) -> float:
-        left = lam / (s * s + lam)
-        return (outside + float(np.sum((left * z) ** 2))) / max(m - s.size + float(left.sum()), 1e-12) ** 2
-
-    grid = np.exp(np.linspace(np.log(s[0] ** 2 * 1e-18), np.log(s[0] ** 2), 200))
-    lam = float(grid[int(np.argmin([score(g) for g in grid]))])
+    grid = np.exp(np.linspace(np.log(s[0] ** 2 * 1e-18), np.log(s[0] ** 2), 400))
+    left = grid[:, None] / (s * s + grid[:, None])
+    misfit = outside + np.sum((left * z) ** 2, axis=1)
+    if noise > 0.0:
+        allowed = np.flatnonzero(misfit <= m * noise**2)
+        chosen = int(allowed[-1]) if allowed.size else 0
+    else:
+        chosen = int(np.argmin(misfit / np.maximum(m - s.size + left.sum(axis=1), 1e-12) ** 2))
+    lam = float(grid[chosen])
     return np.asarray((Vh.T @ (s * z / (s * s + lam))) / weights), lam
 
 
@@ -115,7 +121,7 @@ def series_rows(
 def _line_rows(side: tuple[float, float], n: int, x: np.ndarray, order: int) -> np.ndarray:
     low, high = side
     t = (2.0 * x - low - high) / (high - low)
-    c = np.eye(n)
+    c: np.ndarray = np.eye(n)
     if order:
         c = chebyshev.chebder(c, order, scl=2.0 / (high - low)) if order < n else np.zeros((1, n))
     return np.asarray(chebyshev.chebval(t, c)).T.reshape(x.size, n)

@@ -62,9 +62,11 @@ class FeatureSpace:
     def _polynomials(self, x: np.ndarray, order: int, degree: int) -> np.ndarray:
         scale = 2.0 / (self.high - self.low)
         t = scale * (x - self._middle)
-        coefficients = np.eye(degree + 1)
+        coefficients: np.ndarray = np.eye(degree + 1)
         if order:
-            coefficients = chebyshev.chebder(coefficients, order, scl=scale) if order <= degree else np.zeros((1, degree + 1))
+            coefficients = (
+                chebyshev.chebder(coefficients, order, scl=scale) if order <= degree else np.zeros((1, degree + 1))
+            )
         return np.asarray(chebyshev.chebval(t, coefficients)).T.reshape(t.size, degree + 1)
 
 
