@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AGGREGATED = 30_000
 """Unknowns of coupled fields in the plane from which aggregation with their near null space is taken. For elasticity it
-was measured to take four times as long as factors on 65² nodes, a fifth less on 129², half as long on 257²."""
+was measured to take three times as long as factors on 65² nodes, a sixth less on 129², half as long on 257²."""
 
 
 @dataclasses.dataclass(frozen=True)
