@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...operators import Array, LinearOperator, Props
+from ...operators.workspace import Workspace
 from .entries import on_host
 from .jacobi import Jacobi
 from .recipe import Recipe, is_number, is_whole
 from .spectral_bounds import largest_eigenvalue
-from .workspace import Workspace
 
 SAFETY = 1.1
 """The upper bound is this multiple of the largest Ritz value, as PETSc's and ML's smoothers have it."""

@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ...operators import Array, LinearOperator, Props, StructureError
+from ...operators.workspace import Workspace
 from .coarse_inverse import pseudo_inverse
 from .entries import on_host
 from .jacobi import Jacobi
 from .recipe import Recipe, options_equal, options_text
 from .subdomains import check_parts, piecewise_constants
-from .workspace import Workspace
 
 Variant = Literal["additive", "balancing", "adef1", "adef2"]
 

@@ -10,12 +10,12 @@ import scipy.sparse as sp
 
 from ...operators import Array, LinearOperator, Props
 from ...operators.sparse import same_pattern
+from ...operators.workspace import Workspace
 from .coarse_inverse import pseudo_inverse
 from .entries import host_entries
 from .local_factors import Local, LocalFactors, factorise
 from .recipe import Recipe, is_whole, options_equal, options_text
 from .subdomains import check_parts, grown, owners
-from .workspace import Workspace
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ...operators import Array, LinearOperator, Props
+from ...operators.workspace import Workspace
 from .ordering import Ordering, check_ordering, checked_blocks
 from .recipe import Recipe, is_number, options_equal, options_text
 from .splitting import Splitting, split
-from .workspace import Workspace
 
 Sweep = Literal["forward", "backward", "symmetric"]
 

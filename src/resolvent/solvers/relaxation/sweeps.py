@@ -9,11 +9,11 @@ import numpy as np
 
 from ...operators import Array, LinearOperator, Stencil
 from ...operators.stencil_layout import flat_terms
+from ...operators.workspace import Workspace
 from ..preconditioners.entries import host_diagonal
 from ..preconditioners.ordering import Ordering
 from ..preconditioners.splitting import split
 from ..preconditioners.ssor import Sweep, sweep_code
-from ..preconditioners.workspace import Workspace
 from .storage import Blocks, Checkerboard, Points, Rows
 
 SYMMETRIC = sweep_code("symmetric")
