@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from resolvent.datasets.diffusion import cell_transmissibilities, dirichlet_diffusion
 from resolvent.datasets.families.coefficients import coefficient_law
+from resolvent.datasets.schemes.diffusion import cell_transmissibilities, dirichlet_diffusion
 from resolvent.operators import Ensemble, LinearOperator, Stencil
 from resolvent.solvers import AMG, CG, GeometricMultigrid, MultigridCG
 

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from _report import console, show, spread, true_residual
 from _skr_systems import PRECONDITIONERS, Problem
 
-from resolvent.datasets.judgement import same_matrix
+from resolvent.datasets.choosing.judgement import same_matrix
 from resolvent.solvers import GCRODR, Sequence
 from resolvent.solvers.petsc import PETScKSP, PETScPC
 from resolvent.solvers.sequences.policies import Pilot

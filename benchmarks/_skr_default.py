@@ -16,8 +16,8 @@ from _rivals import petsc
 from _skr_systems import Problem
 
 from resolvent.datasets import families
-from resolvent.datasets.decision import decide
-from resolvent.datasets.methods import NONE, Method, OneByOne, Request, named
+from resolvent.datasets.choosing.decision import decide
+from resolvent.datasets.methods.strategies import NONE, Method, OneByOne, Request, named
 from resolvent.operators import StructureError
 from resolvent.solvers import COCG, GMRES, MINRES, Jacobi, ShiftedLaplacian
 from resolvent.solvers.petsc import PETScAMG

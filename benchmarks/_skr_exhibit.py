@@ -17,8 +17,8 @@ from _skr_cells import PETScGMRES, chained
 from _streams import independent, published_skr, shifted_lower_block
 
 from resolvent.datasets import families
+from resolvent.datasets.evidence.structural_checks import structural_checks
 from resolvent.datasets.family import System
-from resolvent.datasets.structural_checks import structural_checks
 from resolvent.operators import Sparse
 from resolvent.solvers import GCRODR
 

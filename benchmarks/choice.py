@@ -29,9 +29,9 @@ from _rivals import petsc
 
 from resolvent import choose, solve
 from resolvent.datasets import families
-from resolvent.datasets.decision import decide
-from resolvent.datasets.methods import STRATEGIES as NAMED
-from resolvent.datasets.methods import OneByOne, Request
+from resolvent.datasets.choosing.decision import decide
+from resolvent.datasets.methods.strategies import STRATEGIES as NAMED
+from resolvent.datasets.methods.strategies import OneByOne, Request
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Sparse
 from resolvent.solvers import COCG, GMRES, Jacobi, ShiftedLaplacian

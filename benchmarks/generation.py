@@ -33,9 +33,9 @@ from _rivals import RTOL, Solve, rivals
 
 from resolvent import datasets
 from resolvent.datasets import families
-from resolvent.datasets.certification import relative_residual
-from resolvent.datasets.decision import decide
-from resolvent.datasets.methods import Together
+from resolvent.datasets.choosing.decision import decide
+from resolvent.datasets.evidence.certification import relative_residual
+from resolvent.datasets.methods.strategies import Together
 from resolvent.datasets.seeding import sample_rng
 from resolvent.solvers import AMG, CG, SSOR, Direct, FastPoisson, MultigridCG
 

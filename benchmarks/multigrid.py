@@ -33,7 +33,7 @@ from _multigrid_cases import CASES, LIMIT, RTOL, iterations, true_residual
 from _multigrid_traffic import bytes_of_passes, copy_bandwidth
 from _report import about, one_thread, show, verdict, write
 
-from resolvent.datasets.certification import relative_residual
+from resolvent.datasets.evidence.certification import relative_residual
 from resolvent.datasets.family import System
 from resolvent.operators import Ensemble
 from resolvent.solvers import CG, GeometricMultigrid, Multigrid, MultigridCG, fixed_threads

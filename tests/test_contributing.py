@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from resolvent import check_operator, check_solver, datasets
-from resolvent.datasets.manufactured import accurate_solution
+from resolvent.datasets.schemes.manufactured import accurate_solution
 
 _EXAMPLE = re.compile(r"`src/(resolvent/[\w/]+)\.py`[^`]*```python\n(.*?)```", re.DOTALL)
 

@@ -8,7 +8,7 @@ import pytest
 
 from resolvent import datasets
 from resolvent.cli import generate as command
-from resolvent.datasets.methods import STRATEGIES
+from resolvent.datasets.methods.strategies import STRATEGIES
 from resolvent.datasets.ordering import ORDERINGS
 
 from .conftest import interrupt_when
@@ -225,7 +225,7 @@ def test_ctrl_c_before_the_first_chunk_leaves_nothing(start, tmp_path):
 
 
 def test_an_output_in_use_is_refused(run, refused, tmp_path, monkeypatch):
-    from resolvent.datasets.workspace import Workspace
+    from resolvent.datasets.storage.workspace import Workspace
 
     with Workspace(tmp_path / "d.h5"):
         refused(2, "another process", "generate", "darcy", "-n", 2, "-r", 8, "--out", tmp_path / "d.h5")

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from resolvent import solvers
 from resolvent.cli.registry import recipe_classes, solver_classes
-from resolvent.datasets.diffusion import cell_transmissibilities
+from resolvent.datasets.schemes.diffusion import cell_transmissibilities
 from resolvent.operators import Stencil
 
 from .conftest import laplacian

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from resolvent.datasets import families, generate, petsc_ranks
+from resolvent.datasets import families, generate
 from resolvent.datasets.errors import WorkerLostError
+from resolvent.datasets.methods import petsc_ranks
 
 comm = MPI.COMM_WORLD
 folder = Path(sys.argv[1])

@@ -18,8 +18,9 @@ from cluster_run import SAMPLES, make
 from tiny_family import TinyChain, TinyDiffusion
 
 from resolvent import datasets
-from resolvent.datasets import StorageError, WorkerLostError, executors, placement
-from resolvent.datasets.placement import placed
+from resolvent.datasets import StorageError, WorkerLostError
+from resolvent.datasets.placing import executors, placement
+from resolvent.datasets.placing.placement import placed
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "cluster_run.py"
@@ -199,7 +200,7 @@ def test_a_killed_dask_worker_is_made_up_for_by_another(tmp_path, digest, schedu
 
 @needs_dask
 def test_a_lost_scheduler_is_an_error_that_resumes(tmp_path, digest, scheduler, monkeypatch):
-    from resolvent.datasets import cluster_dask
+    from resolvent.datasets.placing import cluster_dask
 
     monkeypatch.setattr(cluster_dask, "_CONNECT", 3.0)
     scheduler.worker()
@@ -215,7 +216,7 @@ def test_a_lost_scheduler_is_an_error_that_resumes(tmp_path, digest, scheduler, 
 
 @needs_dask
 def test_workers_that_all_die_are_waited_for_and_then_given_up(tmp_path, digest, scheduler, monkeypatch):
-    from resolvent.datasets import cluster_dask
+    from resolvent.datasets.placing import cluster_dask
 
     monkeypatch.setattr(cluster_dask, "_WORKERLESS", 1.0)
     out = tmp_path / "set.h5"
@@ -238,7 +239,7 @@ def test_workers_that_all_die_are_waited_for_and_then_given_up(tmp_path, digest,
 
 @needs_dask
 def test_no_scheduler_is_named(tmp_path, monkeypatch):
-    from resolvent.datasets import cluster_dask
+    from resolvent.datasets.placing import cluster_dask
 
     monkeypatch.setattr(cluster_dask, "_CONNECT", 1.0)
     with pytest.raises(WorkerLostError, match=r"no Dask scheduler answers at tcp://127.0.0.1:1\b"):

@@ -14,8 +14,8 @@ import pytest
 from tiny_family import TinyChain, TinyDiffusion, TinyLU
 
 from resolvent.datasets import Dataset, OutputLockedError, StorageError, WorkerLostError, generate, run
-from resolvent.datasets.shards import ShardWriter
-from resolvent.datasets.workspace import Workspace
+from resolvent.datasets.storage.shards import ShardWriter
+from resolvent.datasets.storage.workspace import Workspace
 
 HERE = Path(__file__).parent
 
@@ -301,7 +301,7 @@ def test_a_second_run_on_the_same_output_is_refused(make, tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from resolvent.datasets.workspace import Workspace
+from resolvent.datasets.storage.workspace import Workspace
 with Workspace(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(120)

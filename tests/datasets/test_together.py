@@ -14,11 +14,11 @@ import pytest
 
 from resolvent import solvers
 from resolvent.datasets import Dataset, families, generate, reproduce, verify
-from resolvent.datasets.decision import decide
-from resolvent.datasets.diffusion import dirichlet_diffusion
+from resolvent.datasets.choosing.decision import decide
 from resolvent.datasets.family import FieldSpec, LinearFamily, System
-from resolvent.datasets.methods import STRATEGIES, Request, Together
+from resolvent.datasets.methods.strategies import STRATEGIES, Request, Together
 from resolvent.datasets.random_fields import grid_points
+from resolvent.datasets.schemes.diffusion import dirichlet_diffusion
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Stencil
 from resolvent.solvers import MultigridCG

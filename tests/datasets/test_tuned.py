@@ -9,13 +9,14 @@ import pytest
 from tiny_family import CLOCK, TinyDiffusion, TinyTimed
 
 from resolvent import datasets
-from resolvent.datasets import ConfigurationMismatch, FormatError, ReplayError, executors, families, plots
-from resolvent.datasets import decision as deciding
+from resolvent.datasets import ConfigurationMismatch, FormatError, ReplayError, families, plots
 from resolvent.datasets import worker as working
-from resolvent.datasets.arms import Safeguarded
-from resolvent.datasets.judgement import Judgement
-from resolvent.datasets.methods import STRATEGIES, VARIANTS
-from resolvent.datasets.workspace import Workspace
+from resolvent.datasets.choosing import decision as deciding
+from resolvent.datasets.choosing.arms import Safeguarded
+from resolvent.datasets.choosing.judgement import Judgement
+from resolvent.datasets.methods.strategies import STRATEGIES, VARIANTS
+from resolvent.datasets.placing import executors
+from resolvent.datasets.storage.workspace import Workspace
 from resolvent.solvers.candidates import Estimate
 
 ESTIMATES = {"rule": 1.0, "fast": 1.2, "wild": 1.4, "hopeless": 9.0}

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from resolvent.datasets.family import FieldSpec, LinearFamily, System
-from resolvent.datasets.methods import Method, SolveSystems
+from resolvent.datasets.methods.strategies import Method, SolveSystems
 from resolvent.operators import SPD, LinearOperator
 
 

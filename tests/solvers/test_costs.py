@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from resolvent import choose, solve
-from resolvent.datasets.diffusion import cell_transmissibilities
+from resolvent.datasets.schemes.diffusion import cell_transmissibilities
 from resolvent.operators import SPD, Ensemble, Sparse, Stencil, check_operator, detect_props
 from resolvent.solvers import CG, GCRODR, GMRES, MINRES, Direct, FastPoisson, MultigridCG
 from resolvent.solvers.candidates import DIRECT_UNKNOWNS, candidates, estimate, ranked

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def print_certificate(description: Description, *, file: bool = True) -> None:
     """Print residuals, tolerance, iterations, failures, solver, cost split and, if asked for, checksum and file."""
-    from ..datasets.capacity import bytes_text
-    from ..datasets.discretisation import describe_evidence
+    from ..datasets.evidence.discretisation import describe_evidence
+    from ..datasets.storage.capacity import bytes_text
 
     residual, iterations = description.certificates["rho_float64"], description.certificates["iterations"]
     stored, rounding = description.certificates["rho_stored"], description.certificates["rounding_error"]

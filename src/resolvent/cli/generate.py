@@ -295,7 +295,7 @@ def _explain(family: Any, solver: str, rtol: float | None, seed: int, chunk: int
 
 
 def _strategies() -> list[str]:
-    from ..datasets.methods import NONE, STRATEGIES, VARIANTS
+    from ..datasets.methods.strategies import NONE, STRATEGIES, VARIANTS
 
     return ["auto", PER_CHUNK, *STRATEGIES, *VARIANTS, NONE]
 

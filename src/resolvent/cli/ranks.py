@@ -20,7 +20,7 @@ def first_rank_leads(command: Command) -> Command:
             command(*arguments, **options)
             return
         from ..datasets.errors import WorkerLostError
-        from ..datasets.petsc_ranks import session
+        from ..datasets.methods.petsc_ranks import session
 
         try:
             with session() as leads:
@@ -37,6 +37,6 @@ def first_rank_leads(command: Command) -> Command:
 
 def leads_here() -> bool:
     """Whether this is rank 0, or the only one."""
-    from ..datasets.petsc_ranks import rank
+    from ..datasets.methods.petsc_ranks import rank
 
     return rank() == 0

@@ -94,7 +94,7 @@ def write_figure(path: Path, figure: Figure) -> None:
 
 
 def _put(path: Path, content: bytes) -> None:
-    from ..datasets.durable import storage_errors, write_atomically
+    from ..datasets.storage.durable import storage_errors, write_atomically
 
     with storage_errors("write", path):
         write_atomically(path, content)

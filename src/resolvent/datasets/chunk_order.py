@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .choosing.judgement import same_matrix
 from .discrete_problem import DiscreteProblem
 from .family import Family, Inputs
-from .file_format import Layout
-from .judgement import same_matrix
-from .methods import Method
+from .methods.strategies import Method
 from .ordering import ORDERINGS, order
-from .sample_arrays import drawn_inputs, working_inputs
+from .storage.file_format import Layout
+from .storage.sample_arrays import drawn_inputs, working_inputs
 
 KEPT_BYTES = 1 << 26
 """Inputs of a chunk up to which they are kept from the ordering until their turn; larger ones are drawn again."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .chunk_decision import Share
-from .discretisation import describe_evidence
+from .choosing.chunk_decision import Share
+from .evidence.discretisation import describe_evidence
 from .reader import Dataset
 from .seeding import SPLITS
 

@@ -22,17 +22,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..solvers.fixed_threads import fixed_threads
-from .capacity import bytes_text
-from .decision import Decision, decide
-from .discretisation import ESTIMATE_LIMIT, ESTIMATES
+from .choosing.decision import Decision, decide
+from .choosing.judgement import judge
+from .evidence.discretisation import ESTIMATE_LIMIT, ESTIMATES
 from .family import Family
-from .file_format import USER_BLOCK, Layout
-from .judgement import judge
 from .memory import resident_bytes, worker_bytes
-from .methods import SAFETY, Method
+from .methods.strategies import SAFETY, Method
 from .pipeline import as_family
-from .sample_arrays import drawn_inputs, first_sample, working_inputs, working_solution
 from .settings import DTYPES, check_choice, check_count, check_tolerance
+from .storage.capacity import bytes_text
+from .storage.file_format import USER_BLOCK, Layout
+from .storage.sample_arrays import drawn_inputs, first_sample, working_inputs, working_solution
 
 if TYPE_CHECKING:
     from ..solvers.solver import Solver

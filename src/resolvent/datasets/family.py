@@ -22,7 +22,7 @@ from .linear_problem import LinearProblem
 
 if TYPE_CHECKING:
     from .discrete_problem import DiscreteProblem
-    from .methods import Method
+    from .methods.strategies import Method
 
 Inputs = Mapping[str, np.ndarray]
 """Named arrays of one sample that, with the family's options, determine its discrete problem."""

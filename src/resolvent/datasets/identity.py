@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 
 from .errors import FormatError
-from .file_format import FORMAT, USER_BLOCK
+from .storage.file_format import FORMAT, USER_BLOCK
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .certification import relative_residual
 from .discrete_problem import DiscreteProblem, Fields, Measured, rounding_error
+from .evidence.certification import relative_residual
 
 if TYPE_CHECKING:
     from .family import Inputs, LinearFamily, System

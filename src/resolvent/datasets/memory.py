@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .decision import Decision
-from .file_format import Layout
+from .choosing.decision import Decision
+from .storage.file_format import Layout
 
 _ENSEMBLE = 110
 """Bytes of an unknown and member of `MultigridCG`: measured on 64², 256² and 32³ (coefficients, a hierarchy in single

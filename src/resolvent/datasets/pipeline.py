@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import families
+from .choosing.replay import read_replay
 from .family import Family
-from .methods import PETSC, Method
-from .placement import Local, placed
+from .methods.strategies import PETSC, Method
+from .placing.placement import Local, placed
+from .placing.sharding import JobShard
 from .progress import ProgressCallback
 from .reader import Dataset
-from .replay import read_replay
 from .run import Run
 from .seeding import check_shares
 from .settings import TUNED, check_count, check_tolerance
-from .sharding import JobShard
 
 if TYPE_CHECKING:
     from ..solvers.solver import Solver
@@ -79,7 +79,7 @@ def generate(
         Largest ‖b − A u‖₂/‖b‖₂ accepted, measured in float64 on the problem assembled anew from the stored inputs; of a
         trajectory, the largest of its evidence numbers. By default that of the family, 1e-8 for linear systems.
     solver : {"auto", "tuned", "multigrid", "direct", "cg+amg", "gmres+ilu", …}, Solver or Method
-        How systems are solved: `methods.STRATEGIES` has all names, and `recycled` those that recycle. A solver less
+        How systems are solved: `methods.strategies` has all names, and `recycled` those that recycle. A solver less
         accurate than `rtol` demands is tightened. ``auto`` decides by the structure of the first systems and the costs
         stored with the package, alike on every machine (`explain` shows it); the decision is stored before the first
         chunk. ``tuned`` starts there and decides anew for each chunk, by what earlier chunks took: it tries every way
@@ -186,7 +186,7 @@ def leading(solver: object) -> AbstractContextManager[bool]:
     """Yield True where a run is made: everywhere, except where rank 0 leads the others (`petsc_ranks.session`)."""
     if solver != PETSC:
         return nullcontext(True)
-    from .petsc_ranks import session
+    from .methods.petsc_ranks import session
 
     return session()
 
@@ -230,7 +230,7 @@ def requested_run(
         )
     place = placed(executor, check_count("workers", workers, 1))
     if solver == PETSC:
-        from .petsc_ranks import ranks
+        from .methods.petsc_ranks import ranks
 
         if ranks() > 1 and not (isinstance(place, Local) and place.workers == 1):
             raise ValueError(

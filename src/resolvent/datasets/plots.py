@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .chunk_decision import entries_of, solve_times
+from .choosing.chunk_decision import entries_of, solve_times
 from .family import FieldSpec
-from .methods import NONE
+from .methods.strategies import NONE
 from .reader import Dataset
 
 if TYPE_CHECKING:

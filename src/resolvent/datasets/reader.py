@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 
 from . import families
-from .chunk_decision import ChunkDecision, Share, shares, stored_decisions
+from .choosing.chunk_decision import ChunkDecision, Share, shares, stored_decisions
 from .errors import FormatError
 from .family import Family, FieldSpec
-from .file_format import FORMAT, FORMAT_VERSION, ROLE_GROUPS
 from .identity import refuse_foreign
 from .seeding import SPLITS
+from .storage.file_format import FORMAT, FORMAT_VERSION, ROLE_GROUPS
 
 if TYPE_CHECKING:
     from ._torch import TorchDataset

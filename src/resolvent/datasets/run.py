@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from ..solvers.fixed_threads import fixed_threads
 from . import provenance
-from .arms import arm_method
-from .capacity import refuse_full_disk
-from .chunk_decision import ChunkDecision, entries_of, packed, solve_times, stored_decisions
-from .completion import complete
-from .decision import Decision, decide
-from .discretisation import inspect_discretisation
+from .choosing.arms import arm_method
+from .choosing.chunk_decision import ChunkDecision, entries_of, packed, solve_times, stored_decisions
+from .choosing.decision import Decision, decide
+from .choosing.replay import Replay
+from .choosing.schedule import OneMethod, Schedule, TunedSchedule
 from .errors import ConfigurationMismatch, GenerationInterrupted
-from .existing import begun_set, finished_set, refuse_flagged
+from .evidence.discretisation import inspect_discretisation
 from .family import Family
-from .file_format import Layout
-from .methods import NONE, PETSC, Method, is_named
-from .placement import Placement, refuse_unseen
+from .methods.strategies import NONE, PETSC, Method, is_named
+from .placing.placement import Placement, refuse_unseen
+from .placing.sharding import JobShard, made_elsewhere
 from .progress import Meter, ProgressCallback
 from .reader import Dataset
-from .replay import Replay
-from .schedule import OneMethod, Schedule, TunedSchedule
 from .settings import DTYPES, TUNED, Settings, changes_text, check_choice, configuration, differences, plain
-from .sharding import JobShard, made_elsewhere
+from .storage.capacity import refuse_full_disk
+from .storage.completion import complete
+from .storage.existing import begun_set, finished_set, refuse_flagged
+from .storage.file_format import Layout
+from .storage.workspace import Workspace, parts_folder
 from .worker import ChunkRecord, ChunkTask
-from .workspace import Workspace, parts_folder
 
 if TYPE_CHECKING:
     from ..solvers.solver import Solver
@@ -189,7 +189,7 @@ class Run:
         if self.shard is not None:
             repeated["shard"] = str(self.shard)
         if self.settings.solver == PETSC:
-            from .petsc_ranks import ranks
+            from .methods.petsc_ranks import ranks
 
             repeated["ranks"] = str(ranks())
         session = provenance.session(

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .family import Family
-from .file_format import FORMAT_VERSION
-from .methods import Method
+from .methods.strategies import Method
 from .ordering import ORDERINGS
 from .seeding import check_shares
+from .storage.file_format import FORMAT_VERSION
 
 TUNED = "tuned"
 """The solver whose method is decided for each chunk."""

@@ -29,7 +29,7 @@ import numpy as np
 
 from .discrete_problem import DiscreteProblem, Fields, Measured, rounding_error
 from .family import Family, Inputs
-from .methods import SAFETY, Method, SolveSystems
+from .methods.strategies import SAFETY, Method, SolveSystems
 
 if TYPE_CHECKING:
     from ..solvers.status import Status

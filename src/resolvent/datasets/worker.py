@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 
 from ..solvers.fixed_threads import fixed_threads
-from .certification import INADMISSIBLE, Certificate, certify
 from .chunk_order import DrawnChunk, chunk_order
 from .discrete_problem import DiscreteProblem
 from .errors import CertificationError, SampleError
+from .evidence.certification import INADMISSIBLE, Certificate, certify
 from .family import Family
-from .file_format import CERTIFICATE, STAGES, Column, Layout, sample_digest
-from .methods import SolveSystems, setup_seconds
-from .sample_arrays import check_arrays, working_inputs, working_solution
+from .methods.strategies import SolveSystems, setup_seconds
 from .settings import Settings
-from .shards import ShardWriter
+from .storage.file_format import CERTIFICATE, STAGES, Column, Layout, sample_digest
+from .storage.sample_arrays import check_arrays, working_inputs, working_solution
+from .storage.shards import ShardWriter
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from resolvent.datasets import CertificationError, DiscretisationError, generate
-from resolvent.datasets import spectral as spectral_module
+from resolvent.datasets.evidence.two_grid import two_grid_error
 from resolvent.datasets.families import Burgers1D, burgers
 from resolvent.datasets.random_fields import grid_points
-from resolvent.datasets.two_grid import two_grid_error
+from resolvent.datasets.schemes import spectral as spectral_module
 
 
 def cole_hopf(family, inputs, n=512):

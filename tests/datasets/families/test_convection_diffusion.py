@@ -8,7 +8,7 @@ import pytest
 from resolvent.datasets import generate, verify
 from resolvent.datasets.families import ConvectionDiffusion2D, get
 from resolvent.datasets.families.convection_diffusion import _bernoulli
-from resolvent.datasets.manufactured import observed_order
+from resolvent.datasets.schemes.manufactured import observed_order
 from resolvent.datasets.seeding import sample_rng
 from resolvent.operators import Props, Stencil, check_operator
 from resolvent.solvers import GMRES, ILU, Direct

@@ -8,10 +8,14 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from resolvent.datasets.diffusion import cell_transmissibilities, manufactured_diffusion, vertex_transmissibilities
 from resolvent.datasets.families import Darcy2D, Darcy3D
 from resolvent.datasets.families.coefficients import PRESETS, coefficient_law
-from resolvent.datasets.manufactured import observed_order
+from resolvent.datasets.schemes.diffusion import (
+    cell_transmissibilities,
+    manufactured_diffusion,
+    vertex_transmissibilities,
+)
+from resolvent.datasets.schemes.manufactured import observed_order
 from resolvent.operators import Props
 
 FAMILIES = [

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from resolvent.datasets import CertificationError, DiscretisationError, generate
+from resolvent.datasets.evidence.two_grid import refined, two_grid_error
 from resolvent.datasets.families import DiffusionReaction2D, diffusion_reaction
-from resolvent.datasets.implicit_steps import DefiniteSteps
 from resolvent.datasets.random_fields import grid_points
-from resolvent.datasets.two_grid import refined, two_grid_error
+from resolvent.datasets.schemes.implicit_steps import DefiniteSteps
 
 SMALL = DiffusionReaction2D(resolution=12, frames=16)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from resolvent.datasets import explain, generate, reproduce, verify
-from resolvent.datasets.decision import decide
+from resolvent.datasets.choosing.decision import decide
+from resolvent.datasets.evidence.two_grid import refined, two_grid_error
 from resolvent.datasets.families import Elasticity2D, get
 from resolvent.datasets.family import System
-from resolvent.datasets.manufactured import accurate_solution, observed_order
 from resolvent.datasets.plots import plot_dataset
-from resolvent.datasets.two_grid import refined, two_grid_error
+from resolvent.datasets.schemes.manufactured import accurate_solution, observed_order
 from resolvent.operators import Sparse, check_operator
 from resolvent.solvers import AMG, CG
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from resolvent.datasets import CertificationError, DiscretisationError, explain, generate, reproduce, verify
-from resolvent.datasets.diffusion import cell_transmissibilities, insulated_diffusion
+from resolvent.datasets.evidence.two_grid import refined, two_grid_error
 from resolvent.datasets.families import Heat2D, heat
 from resolvent.datasets.families.heat_step import HeatStep2D
-from resolvent.datasets.implicit_steps import DefiniteSteps, extrapolated
-from resolvent.datasets.two_grid import refined, two_grid_error
+from resolvent.datasets.schemes.diffusion import cell_transmissibilities, insulated_diffusion
+from resolvent.datasets.schemes.implicit_steps import DefiniteSteps, extrapolated
 from resolvent.operators import Stencil, check_operator
 
 SMALL = Heat2D(resolution=12, frames=8)

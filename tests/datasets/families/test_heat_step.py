@@ -7,7 +7,7 @@ import pytest
 
 from resolvent.datasets import generate, verify
 from resolvent.datasets.families import HeatStep2D, get
-from resolvent.datasets.manufactured import observed_order
+from resolvent.datasets.schemes.manufactured import observed_order
 from resolvent.operators import Props, check_operator
 from resolvent.solvers import CG, FastPoisson
 

@@ -5,10 +5,10 @@ import pytest
 import scipy.special
 
 from resolvent.datasets import DiscretisationError, generate, verify
+from resolvent.datasets.evidence.two_grid import refined
 from resolvent.datasets.families import Helmholtz2D, get
 from resolvent.datasets.family import System
-from resolvent.datasets.manufactured import accurate_solution, observed_order
-from resolvent.datasets.two_grid import refined
+from resolvent.datasets.schemes.manufactured import accurate_solution, observed_order
 from resolvent.operators import Props, Stencil, check_operator
 
 KINDS = ("layer", "impedance")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from resolvent.datasets import CertificationError, DiscretisationError, generate
-from resolvent.datasets import spectral as spectral_module
 from resolvent.datasets.families import NavierStokes2D, navier_stokes
 from resolvent.datasets.random_fields import grid_points
+from resolvent.datasets.schemes import spectral as spectral_module
 
 SMALL = NavierStokes2D(resolution=24, frames=2, final_time=1.0)
 

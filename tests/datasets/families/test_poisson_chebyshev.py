@@ -5,11 +5,11 @@ import pytest
 from numpy.polynomial import chebyshev
 
 from resolvent.datasets import generate, reproduce, verify
-from resolvent.datasets.decision import decide
+from resolvent.datasets.choosing.decision import decide
 from resolvent.datasets.families import PoissonChebyshev
 from resolvent.datasets.family import System
-from resolvent.datasets.manufactured import accurate_solution, observed_order
 from resolvent.datasets.plots import plot_dataset
+from resolvent.datasets.schemes.manufactured import accurate_solution, observed_order
 from resolvent.operators import Stencil, check_operator
 
 

@@ -5,12 +5,12 @@ import pytest
 import scipy.ndimage
 
 from resolvent.datasets import explain, generate, reproduce, verify
-from resolvent.datasets.decision import decide
+from resolvent.datasets.choosing.decision import decide
+from resolvent.datasets.evidence.two_grid import two_grid_error
 from resolvent.datasets.families import PoissonObstacles, get
 from resolvent.datasets.family import System
-from resolvent.datasets.manufactured import accurate_solution, observed_order
 from resolvent.datasets.plots import plot_dataset
-from resolvent.datasets.two_grid import two_grid_error
+from resolvent.datasets.schemes.manufactured import accurate_solution, observed_order
 from resolvent.operators import Sparse, check_operator
 
 WALLS = ("dirichlet", "neumann")

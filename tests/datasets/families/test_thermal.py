@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from resolvent.datasets import generate, reproduce, verify
+from resolvent.datasets.evidence.two_grid import refined, two_grid_error
 from resolvent.datasets.families import Thermal, get
 from resolvent.datasets.family import System
-from resolvent.datasets.manufactured import accurate_solution, observed_order
 from resolvent.datasets.plots import plot_dataset
-from resolvent.datasets.two_grid import refined, two_grid_error
+from resolvent.datasets.schemes.manufactured import accurate_solution, observed_order
 from resolvent.operators import Sparse, check_operator
 
 VARIANTS = (False, True)

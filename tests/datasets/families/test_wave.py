@@ -4,9 +4,10 @@ import itertools
 import numpy as np
 import pytest
 
-from resolvent.datasets import CertificationError, DiscretisationError, generate, wave_kernels
+from resolvent.datasets import CertificationError, DiscretisationError, generate
 from resolvent.datasets.families import Wave2D
 from resolvent.datasets.random_fields import grid_points
+from resolvent.datasets.schemes import wave_kernels
 
 SMALL = Wave2D(resolution=24, frames=3, final_time=0.6)
 

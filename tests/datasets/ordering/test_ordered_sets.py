@@ -8,11 +8,11 @@ from resolvent import datasets
 from resolvent.datasets import ConfigurationMismatch, GenerationInterrupted, describe, families, reproduce, verify
 from resolvent.datasets.chunk_order import DrawnChunk, chunk_order
 from resolvent.datasets.errors import CertificationError
-from resolvent.datasets.file_format import Layout
 from resolvent.datasets.ordering import ORDERINGS
 from resolvent.datasets.seeding import sample_rng
 from resolvent.datasets.settings import Settings
-from resolvent.datasets.shards import ShardWriter
+from resolvent.datasets.storage.file_format import Layout
+from resolvent.datasets.storage.shards import ShardWriter
 from resolvent.datasets.worker import ChunkTask, Clock, line_up
 
 SORTED = [name for name in ORDERINGS if name != "none"]

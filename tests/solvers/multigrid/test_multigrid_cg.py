@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from resolvent.datasets.diffusion import manufactured_diffusion
 from resolvent.datasets.random_fields import grid_points
+from resolvent.datasets.schemes.diffusion import manufactured_diffusion
 from resolvent.operators import Ensemble, Sparse, Stencil
 from resolvent.solvers import AMG, CG, Direct, GeometricMultigrid, MultigridCG, Status
 

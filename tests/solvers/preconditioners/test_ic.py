@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from resolvent.datasets.diffusion import cell_transmissibilities
 from resolvent.datasets.families.coefficients import coefficient_law
+from resolvent.datasets.schemes.diffusion import cell_transmissibilities
 from resolvent.operators import SPD, Props, Sparse, Stencil, StructureError
 from resolvent.operators.detect import entries_equal
 from resolvent.solvers import CG, IC, MINRES

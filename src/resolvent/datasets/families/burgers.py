@@ -11,10 +11,10 @@ import numpy as np
 import scipy.fft
 
 from ..discrete_problem import Fields
-from ..etdrk4 import Nonlinear, Spectrum
 from ..family import FieldSpec, Inputs
 from ..random_fields import FloatArray, grid_points
-from ..spectral import EVIDENCE, Budget, Piece, graded_pieces, march_spectra
+from ..schemes.etdrk4 import Nonlinear, Spectrum
+from ..schemes.spectral import EVIDENCE, Budget, Piece, graded_pieces, march_spectra
 from ..transient import Judge, March, TransientFamily, check_times, frame_times, judge_by_halving, march_by_halving
 from .sines import RandomSines, check_choices, one_of
 

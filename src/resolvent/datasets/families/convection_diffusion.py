@@ -11,10 +11,10 @@ import numpy as np
 
 from ...operators import Props
 from ...operators.stencil import Stencil
-from ..diffusion import check_field
+from ..evidence.structural_checks import Check
 from ..family import FieldSpec, Inputs, LinearFamily, System
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
-from ..structural_checks import Check
+from ..schemes.diffusion import check_field
 
 Scheme = Literal["auto", "centred", "upwind", "exponential"]
 

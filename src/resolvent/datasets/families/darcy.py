@@ -9,10 +9,10 @@ from typing import ClassVar, Final, Literal, final
 
 import numpy as np
 
-from ..diffusion import check_coefficient, check_field, dirichlet_diffusion, manufactured_diffusion
+from ..evidence.structural_checks import Check, structural_checks
 from ..family import FieldSpec, Inputs, LinearFamily, System
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
-from ..structural_checks import Check, structural_checks
+from ..schemes.diffusion import check_coefficient, check_field, dirichlet_diffusion, manufactured_diffusion
 from .coefficients import CoefficientLaw, coefficient_law
 
 _MINIMUM: Final = 4

@@ -13,11 +13,11 @@ import scipy.special
 
 from ...operators import SPD, Props
 from ...operators.stencil import Stencil
-from ..diffusion import check_field, insulated_diffusion
 from ..discrete_problem import Fields
 from ..family import FieldSpec, Inputs
-from ..implicit_steps import DefiniteSteps, extrapolated, history
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
+from ..schemes.diffusion import check_field, insulated_diffusion
+from ..schemes.implicit_steps import DefiniteSteps, extrapolated, history
 from ..transient import Judge, March, TransientFamily, check_times, frame_times
 
 _CORRECTIONS: Final = 12

@@ -13,11 +13,11 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
 from ...operators import SPD, Sparse
-from ..diffusion import check_coefficient, check_field
+from ..evidence.structural_checks import Check
 from ..family import FieldSpec, Inputs, LinearFamily, System
-from ..finite_elements import Assembly, Mesh, box_mesh, elastic_element, unit_corners
 from ..random_fields import FloatArray, grid_points
-from ..structural_checks import Check
+from ..schemes.diffusion import check_coefficient, check_field
+from ..schemes.finite_elements import Assembly, Mesh, box_mesh, elastic_element, unit_corners
 from .coefficients import coefficient_law
 
 _POISSON_RATIO: Final = 0.3

@@ -11,11 +11,11 @@ from typing import ClassVar, Final, final
 import numpy as np
 
 from ...operators.stencil import Stencil
-from ..diffusion import check_coefficient, check_field, insulated_diffusion
 from ..discrete_problem import Fields
 from ..family import FieldSpec, Inputs
-from ..implicit_steps import DefiniteSteps, extrapolated, history
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
+from ..schemes.diffusion import check_coefficient, check_field, insulated_diffusion
+from ..schemes.implicit_steps import DefiniteSteps, extrapolated, history
 from ..transient import Judge, March, TransientFamily, check_times, frame_times
 from .coefficients import coefficient_law
 

@@ -10,12 +10,12 @@ from typing import ClassVar, Literal, NamedTuple, final
 import numpy as np
 
 from ...operators.stencil import Stencil
-from ..certification import relative_residual
-from ..diffusion import cell_transmissibilities, check_coefficient, check_field
+from ..evidence.certification import relative_residual
+from ..evidence.structural_checks import Check
 from ..family import FieldSpec, Inputs, LinearFamily, System
-from ..manufactured import accurate_solution
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
-from ..structural_checks import Check
+from ..schemes.diffusion import cell_transmissibilities, check_coefficient, check_field
+from ..schemes.manufactured import accurate_solution
 from .coefficients import coefficient_law
 
 

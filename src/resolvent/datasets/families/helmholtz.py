@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Final, Literal, Self, final
 import numpy as np
 
 from ...operators.stencil import Stencil
-from ..diffusion import check_coefficient
+from ..evidence.structural_checks import Check
 from ..family import FieldSpec, Inputs, LinearFamily, System
 from ..random_fields import FloatArray, grid_points
-from ..structural_checks import Check
+from ..schemes.diffusion import check_coefficient
 from .coefficients import coefficient_law
 
 _POINTS: Final = 10.0

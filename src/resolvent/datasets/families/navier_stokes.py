@@ -11,12 +11,12 @@ from typing import ClassVar, NamedTuple, final
 import numpy as np
 import scipy.fft
 
-from ..diffusion import check_field
 from ..discrete_problem import Fields
-from ..etdrk4 import Nonlinear, Spectrum
 from ..family import FieldSpec, Inputs
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
-from ..spectral import EVIDENCE, Budget, equal_pieces, march_spectra
+from ..schemes.diffusion import check_field
+from ..schemes.etdrk4 import Nonlinear, Spectrum
+from ..schemes.spectral import EVIDENCE, Budget, equal_pieces, march_spectra
 from ..transient import Judge, March, TransientFamily, check_times, frame_times, judge_by_halving, march_by_halving
 from .coefficients import coefficient_law
 from .sines import check_choices, one_of

@@ -9,10 +9,10 @@ from typing import ClassVar, Final, final
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from ..diffusion import check_field, dirichlet_diffusion
+from ..evidence.structural_checks import Check, structural_checks
 from ..family import FieldSpec, Inputs, LinearFamily, System
 from ..random_fields import FloatArray, grid_points
-from ..structural_checks import Check, structural_checks
+from ..schemes.diffusion import check_field, dirichlet_diffusion
 
 _ORDERS: Final = 6
 """Chebyshev polynomials T_0, …, T_5 in each function."""

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import scipy.ndimage
 
 from ...operators import SPD, Props, Stencil
-from ..diffusion import check_field
+from ..evidence.structural_checks import Check, masked_checks
 from ..family import FieldSpec, Inputs, LinearFamily, System
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
-from ..structural_checks import Check, masked_checks
+from ..schemes.diffusion import check_field
 from .coefficients import coefficient_law
 
 Mask = npt.NDArray[np.bool_]

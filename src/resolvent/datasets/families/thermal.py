@@ -12,11 +12,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from ...operators import SPD, Props, Sparse
-from ..diffusion import check_field
+from ..evidence.structural_checks import Check, masked_checks
 from ..family import FieldSpec, Inputs, LinearFamily, System
-from ..finite_elements import Assembly, Mesh, box_mesh, laplace_element, unit_corners
 from ..random_fields import FloatArray
-from ..structural_checks import Check, masked_checks
+from ..schemes.diffusion import check_field
+from ..schemes.finite_elements import Assembly, Mesh, box_mesh, laplace_element, unit_corners
 
 _COARSEST: Final = 20
 """Cells along x of the coarsest mesh that has the slot's sides on grid lines: h = 0.05."""

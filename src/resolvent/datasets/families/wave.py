@@ -9,10 +9,10 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ..diffusion import check_coefficient, check_field
 from ..discrete_problem import Fields
 from ..family import FieldSpec, Inputs
 from ..random_fields import FloatArray, GaussianRandomField, grid_points
+from ..schemes.diffusion import check_coefficient, check_field
 from ..transient import Judge, March, TransientFamily, check_times, frame_times
 from .sines import check_choices
 
@@ -141,7 +141,7 @@ class Wave2D(TransientFamily):
 
     def simulate(self, inputs: Inputs, steps: int) -> dict[str, np.ndarray]:
         """March with so many steps, a multiple of the frames; ``v0`` may be given besides ``c`` and ``u0``."""
-        from ..wave_kernels import leapfrog
+        from ..schemes.wave_kernels import leapfrog
 
         n = self.resolution
         u = np.array(inputs["u0"], dtype=np.float64)
@@ -183,7 +183,7 @@ class Wave2D(TransientFamily):
 
 def _energy(u: FloatArray, v: FloatArray, couplings: tuple[FloatArray, FloatArray], dt: float) -> float:
     """Return ½‖v‖² + ½⟨u, Lu⟩ − dt²/8 ‖Lu‖²."""
-    from ..wave_kernels import kick
+    from ..schemes.wave_kernels import kick
 
     Lu = np.zeros(u.shape)
     kick(np.ascontiguousarray(u, dtype=np.float64), *couplings, -1.0, Lu)

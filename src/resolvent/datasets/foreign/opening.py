@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import FormatError
-from ..file_format import FORMAT
+from ..storage.file_format import FORMAT
 from . import neuraloperator_reader, pdebench_reader, the_well_reader
 from .foreign_set import ForeignSet
 from .recognition import foreign_format

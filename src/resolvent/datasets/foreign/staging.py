@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..capacity import bytes_text
-from ..durable import storage_errors, sync_directory, sync_file
 from ..errors import FormatError, StorageError
-from ..file_format import FORMAT
+from ..storage.capacity import bytes_text
+from ..storage.durable import storage_errors, sync_directory, sync_file
+from ..storage.file_format import FORMAT
 
 if TYPE_CHECKING:
     from .source import Rounding

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..statistics import RunningStatistics
+from ..storage.statistics import RunningStatistics
 
 if TYPE_CHECKING:
     from .the_well import WellField

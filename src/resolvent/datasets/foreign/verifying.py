@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 
 from ..errors import FormatError
+from ..evidence.verification_report import VerificationReport
 from ..progress import Meter, ProgressCallback
 from ..seeding import SPLITS
-from ..verification_report import VerificationReport
 from . import pdebench_schema, the_well_schema
 from .foreign_set import ForeignSet
 from .neuraloperator_reader import siblings

@@ -1,0 +1,1 @@
+"""Which method solves the systems of a set: by rule, or for each chunk by what earlier ones took."""

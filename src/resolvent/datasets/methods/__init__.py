@@ -1,0 +1,1 @@
+"""How the systems of a chunk are solved; `strategies` is where to begin reading."""

@@ -1,0 +1,1 @@
+"""Where chunks are made: this process, local processes, Dask, MPI, or jobs of an array that are merged."""

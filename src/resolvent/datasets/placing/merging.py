@@ -1,0 +1,249 @@
+"""Putting the shards of a set together, wherever and by however many jobs they were made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import families, provenance
+from ..choosing.chunk_decision import ChunkDecision, packed, stored_decisions
+from ..errors import ConfigurationMismatch, FormatError, OutputLockedError, ShardsMissingError
+from ..family import Family
+from ..progress import ProgressCallback
+from ..reader import Dataset
+from ..settings import TUNED, changes_text, differences, plain
+from ..storage.capacity import refuse_full_disk
+from ..storage.completion import complete
+from ..storage.existing import finished_set
+from ..storage.file_format import Layout
+from ..storage.shards import shard_matches
+from ..storage.workspace import Workspace
+from ..worker import ChunkRecord
+from .sharding import JobShard, command_for, shards_folder, shards_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A folder with finished chunks: that of a shard, or of an ordinary run that did not end."""
+
+    shard: JobShard | None
+    folder: Path
+    manifest: dict[str, Any]
+    records: dict[int, ChunkRecord]
+    decisions: dict[int, ChunkDecision]
+
+
+def merge(
+    out: str | Path, *, family: Family | None = None, n: int | None = None, progress: ProgressCallback | None = None
+) -> Dataset:
+    """Put the shards that `generate_shard` made beside an output together to the finished file.
+
+    Of a chunk that several shards have, one is taken: they are alike where machines and versions are. The finished file
+    has the content checksum of one uninterrupted run, and the sessions of all shards in its provenance. The shards are
+    removed after it is in place; killed at any moment, the same call completes what is left to do.
+
+    Parameters
+    ----------
+    out : path
+        As it was given to the shards.
+    family : Family, optional
+        For a set of a family that is not registered.
+    n : int, optional
+        Samples of the file; the largest number that a shard was asked for by default.
+    progress : callable, optional
+        Called with a `Progress` now and then.
+
+    Returns
+    -------
+    dataset : Dataset
+        The finished file, open for reading.
+
+    Raises
+    ------
+    ShardsMissingError
+        If chunks are missing or damaged; it names them, and the commands that make them.
+    ConfigurationMismatch
+        If two shards, or the shards and a finished file, are of different configurations.
+    OutputLockedError
+        If a shard is being made at the moment.
+    FileNotFoundError
+        If there are no shards and no file.
+
+    Examples
+    --------
+    See `generate_shard`.
+    """
+    out = Path(out)
+    with Workspace(out) as workspace:
+        sources = _sources(out, workspace)
+        if not sources:
+            _remove(out)
+            if out.exists():
+                return Dataset(out)
+            raise FileNotFoundError(
+                f"there are no shards of {out}: expected {shards_folder(out)}, which `generate --shard i/N` makes"
+            )
+        config = _common_configuration(sources)
+        wanted = max(int(source.manifest["n"]) for source in sources) if n is None else n
+        found = _finished(out, config)
+        published = 0 if found is None else len(found)
+        if published < wanted:
+            _complete(out, workspace.folder, sources, config, family, wanted, found, progress)
+        workspace.clear()
+    _remove(out)
+    return Dataset(out)
+
+
+def _finished(out: Path, config: Mapping[str, Any]) -> Dataset | None:
+    """Return the finished file of a configuration, of whatever size; None if there is none."""
+    return finished_set(out, config, len(Dataset(out)) if out.is_file() else 1, overwrite=False)
+
+
+def _sources(out: Path, workspace: Workspace) -> list[_Source]:
+    """Return all folders with a manifest and finished chunks."""
+    found = []
+    if workspace.manifest is not None and workspace.records:
+        manifest, records = workspace.manifest, workspace.records
+        found.append(_Source(None, workspace.folder, manifest, dict(records), dict(workspace.decisions)))
+    busy = []
+    for shard, folder in shards_of(out).items():
+        try:
+            with Workspace(out, folder) as one:
+                if one.manifest is not None and one.records:
+                    found.append(_Source(shard, folder, one.manifest, dict(one.records), dict(one.decisions)))
+        except OutputLockedError as error:
+            busy.append(f"  {error}")
+    if busy:
+        raise OutputLockedError("\n".join(["shards cannot be merged while they are made:", *busy]))
+    return found
+
+
+def _common_configuration(sources: Sequence[_Source]) -> dict[str, Any]:
+    first = sources[0]
+    session = plain(first.manifest["sessions"][-1])
+    for source in sources[1:]:
+        changed = differences(first.manifest["config"], source.manifest["config"])
+        if changed:
+            raise ConfigurationMismatch(f"{first.folder} (there; {source.folder} is what was requested)", changed)
+        changed = differences(*(provenance.comparable(s) for s in (session, source.manifest["sessions"][-1])))
+        if changed:
+            logger.warning(
+                "versions or machine differ between shards, so the checksum may from that of one run: %s",
+                changes_text(changed),
+            )
+    return dict(first.manifest["config"])
+
+
+def _complete(
+    out: Path,
+    folder: Path,
+    sources: Sequence[_Source],
+    config: dict[str, Any],
+    family: Family | None,
+    n: int,
+    found: Dataset | None,
+    progress: ProgressCallback | None,
+) -> None:
+    options = {key: value for key, value in config["family"].items() if key != "family"}
+    made = families.get(config["family"]["family"], **options) if family is None else family
+    if differences(plain(made.config()), config["family"]):
+        raise ConfigurationMismatch(str(out), differences(config["family"], plain(made.config())))
+    layout = Layout(made, config["dtype"])
+    published = 0 if found is None else len(found)
+    refuse_full_disk(out, layout, n, published)
+    taken = _chosen(sources, int(config["chunk"]), published, n)
+    decisions: dict[int, ChunkDecision] = {}
+    stored = {key: sources[0].manifest[key] for key in ("family", "decision")}
+    sessions = [session for source in sources for session in source.manifest["sessions"]]
+    evidence = max((s.manifest["discretisation"] for s in sources), key=lambda e: len(e["two_grid_errors"]))
+    if found is not None:
+        with found:
+            before = found.provenance
+        sessions = [*before["sessions"], *(session for session in sessions if session not in before["sessions"])]
+        evidence, decisions = before["discretisation"], stored_decisions(before)
+    # In order of their starts, so that the last one is what readers compare with.
+    stored |= {"discretisation": evidence, "sessions": sorted(sessions, key=lambda session: str(session["started"]))}
+    if config["solver"] == TUNED:
+        decisions |= {d.chunk: d for source, _, _, _ in taken for d in source.decisions.values()}
+        stored["tuning"] = packed(d for d in decisions.values() if d.chunk * int(config["chunk"]) < n)
+    try:
+        complete(
+            out,
+            folder,
+            [(replace(r, shard=str((source.folder / r.shard).resolve())), a, b) for source, r, a, b in taken],
+            family=made,
+            layout=layout,
+            n=n,
+            published=published,
+            config=config,
+            stored=stored,
+            progress=progress,
+        )
+    except FormatError as error:
+        damaged = [(s, r.chunk) for s, r, _, _ in taken if not shard_matches(s.folder / r.shard, r.sha256)]
+        if not damaged:
+            raise
+        raise _missing(sources, [chunk for _, chunk in damaged], "damaged", [s for s, _ in damaged]) from error
+
+
+def _chosen(
+    sources: Sequence[_Source], size: int, published: int, n: int
+) -> list[tuple[_Source, ChunkRecord, int, int]]:
+    """Return for each chunk where it is taken from, its record, and start and stop of the samples to take."""
+    taken, missing = [], []
+    for chunk in range(published // size, -(-n // size)):
+        start, stop = max(chunk * size, published), min((chunk + 1) * size, n)
+        having = (
+            (source, record, start, stop)
+            for source in sources
+            if (record := source.records.get(chunk)) is not None
+            and record.start <= start
+            and record.stop >= stop
+            and (source.folder / record.shard).exists()
+        )
+        one = next(having, None)
+        if one is None:
+            missing.append(chunk)
+        else:
+            taken.append(one)
+    if missing:
+        raise _missing(sources, missing, "missing", ())
+    return taken
+
+
+def _missing(
+    sources: Sequence[_Source], chunks: Sequence[int], what: str, holders: Iterable[_Source]
+) -> ShardsMissingError:
+    """Return the error that names chunks and the commands that make them."""
+    begun = [source for source in sources if source.shard is not None]
+    named = [source for source in holders if source.shard is not None]
+    shards: list[JobShard] = list(dict.fromkeys(source.shard for source in named if source.shard is not None))
+    if not shards and begun:
+        count = max(_counts(begun).items(), key=lambda item: item[1])[0]
+        shards = sorted({JobShard(chunk % count, count) for chunk in chunks})
+    commands = [command_for(shard, (begun or sources)[0].manifest) for shard in shards]
+    return ShardsMissingError(tuple(chunks), tuple(map(str, shards)), tuple(commands), what)
+
+
+def _counts(sources: Iterable[_Source]) -> dict[int, int]:
+    """Return how many shards were begun, by their N."""
+    counts: dict[int, int] = {}
+    for source in sources:
+        if source.shard is not None:
+            counts[source.shard.count] = counts.get(source.shard.count, 0) + 1
+    return counts
+
+
+def _remove(out: Path) -> None:
+    """Remove the shards of a file that is complete; one that is being made again stays, and is said to."""
+    for folder in shards_of(out).values():
+        try:
+            with Workspace(out, folder) as one:
+                one.clear()
+        except OutputLockedError as error:
+            logger.warning("%s was not removed: %s", folder, error)
