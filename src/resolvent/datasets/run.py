@@ -270,7 +270,14 @@ class Run:
 
     def _total(self) -> int:
         """Number of samples that the set, or the shard, shall have."""
-        return self._first() + sum(stop - start for start, stop in map(self._span, self._chunks()))
+        chunks = self._chunks()
+        if not chunks:
+            return self._first()
+        # All but the first and the last chunk are whole: a set may have more of them than can be counted one by one.
+        ends = [self._span(chunk) for chunk in {chunks[0], chunks[-1]}]
+        return (
+            self._first() + (len(chunks) - len(ends)) * self.settings.chunk + sum(stop - start for start, stop in ends)
+        )
 
     def _has(self, workspace: Workspace, chunk: int) -> bool:
         record, (start, stop) = workspace.records.get(chunk), self._span(chunk)
