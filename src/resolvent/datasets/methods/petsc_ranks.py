@@ -98,16 +98,17 @@ def session() -> Iterator[bool]:
         On the other ranks, if rank 0 left by an error.
     """
     global _comm
+    size = _pooled()
+    if size > 1:  # the others will never come to what all ranks must do together, such as starting PETSc
+        raise ValueError(
+            f"petsc solves each system over all {size} ranks, and `-m mpi4py.futures` keeps all but one of them "
+            "for chunks: start the program as `mpiexec -n N python -m resolvent generate … --solver petsc`, without "
+            "`-m mpi4py.futures`, workers and executor; or choose another solver"
+        )
     world = _world()
     if world is None or _comm is not None:
         yield True
         return
-    if _pooled():  # the others will never come to what all ranks must do together
-        raise ValueError(
-            f"petsc solves each system over all {world.size} ranks, and `-m mpi4py.futures` keeps all but one of them "
-            "for chunks: start the program as `mpiexec -n N python -m resolvent generate … --solver petsc`, without "
-            "`-m mpi4py.futures`, workers and executor; or choose another solver"
-        )
     # PETSc works on the world, and messages that could meet its own must not pass there.
     comm = world.Dup()
     if comm.rank:
@@ -132,9 +133,13 @@ def session() -> Iterator[bool]:
             comm.Free()
 
 
-def _pooled() -> bool:
-    """Whether this program leads a pool of `mpi4py.futures`, whose module that launcher has then loaded."""
-    return getattr(sys.modules.get("mpi4py.futures._core"), "SharedPool", None) is not None
+def _pooled() -> int:
+    """Return the number of ranks if this program leads a pool of `mpi4py.futures`, which loads that module, or 0."""
+    if getattr(sys.modules.get("mpi4py.futures._core"), "SharedPool", None) is None:
+        return 0
+    from mpi4py import MPI
+
+    return int(MPI.COMM_WORLD.size)
 
 
 def _serve(comm: Any) -> None:

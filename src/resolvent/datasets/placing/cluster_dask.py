@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from multiprocessing import resource_tracker
 from typing import Any
 
 from .. import provenance
@@ -151,6 +152,7 @@ def _interrupts_kept_here() -> Iterator[None]:
     It reaches every process of a terminal, and the one that leads decides what it means. A mask of signals is inherited
     by whatever a thread starts, so that there is no moment in which a worker does not have it yet.
     """
+    resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and then lifts the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
