@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from tiny_family import TinyChain, TinyDiffusion
 
-from resolvent.datasets import generate
+from resolvent.datasets import GenerationInterrupted, generate
 
 SAMPLES, CHUNK = 120, 4
 
@@ -20,5 +20,8 @@ def make(out: Path, **options):
 
 
 if __name__ == "__main__":
-    data = make(Path(sys.argv[1]), executor=sys.argv[2], workers=int(sys.argv[3]))
+    try:
+        data = make(Path(sys.argv[1]), executor=sys.argv[2], workers=int(sys.argv[3]))
+    except GenerationInterrupted as interrupt:
+        sys.exit(str(interrupt))
     sys.stdout.write(f"{data.content_sha256} {len(set(data.chunks['pid']))}\n")

@@ -6,6 +6,7 @@ With a second argument, a rank fails in the middle of a solve, and nothing is to
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def outcome(name, call):
     """Note what a call gives on every rank: text, or the error's kind and message."""
     try:
         found = str(call())
-    except Exception as error:  # noqa: BLE001 - it is what is looked at
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - it is what is looked at
         found = f"{type(error).__name__}: {error}"
     facts[name] = comm.gather(found, 0)
 
@@ -46,6 +47,22 @@ def fail_on(ranks, place):
         result = inner(comm, share)
         if comm.rank in ranks:
             raise MemoryError("no room for the solution")
+        return result
+
+    petsc_ranks._solve = solve
+    return inner
+
+
+def interrupt_the_first():
+    """Let Ctrl-C reach rank 0 at the beginning and at the end of its part of a solve."""
+    inner = petsc_ranks._solve
+
+    def solve(comm, share):
+        if comm.rank == 0:
+            signal.raise_signal(signal.SIGINT)
+        result = inner(comm, share)
+        if comm.rank == 0:
+            signal.raise_signal(signal.SIGINT)
         return result
 
     petsc_ranks._solve = solve
@@ -75,6 +92,9 @@ outcome("one rank fails", lambda: make("darcy3d", "fault.h5"))
 petsc_ranks._solve = inner
 inner = fail_on(range(comm.size), "before")
 outcome("all ranks fail", lambda: make("darcy3d", "fault.h5"))
+petsc_ranks._solve = inner
+inner = interrupt_the_first()
+outcome("interrupted", lambda: make("darcy3d", "fault.h5"))
 petsc_ranks._solve = inner
 outcome("after failures", lambda: make("darcy3d", "fault.h5").content_sha256)
 outcome("lost", lambda: WorkerLostError.__name__)

@@ -1,5 +1,6 @@
 """Dask, MPI and local processes make the same bits; what is lost with a cluster is made by the next run."""
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -15,11 +16,11 @@ from pathlib import Path
 
 import pytest
 from cluster_run import SAMPLES, make
-from tiny_family import TinyChain, TinyDiffusion
+from tiny_family import TinyChain, TinyDiffusion, TinyFailing
 
 from resolvent import datasets
-from resolvent.datasets import StorageError, WorkerLostError
-from resolvent.datasets.placing import executors, placement
+from resolvent.datasets import CertificationError, GenerationInterrupted, StorageError, WorkerLostError, run
+from resolvent.datasets.placing import cluster_dask, executors, placement
 from resolvent.datasets.placing.placement import placed
 
 HERE = Path(__file__).parent
@@ -52,9 +53,7 @@ class Scheduler:
     """A Dask scheduler and its workers, as processes of their own."""
 
     def __init__(self, folder):
-        self.folder, self.processes = folder, []
-        self.scheduler = self._start("scheduler", "--port", "0", "--dashboard-address", ":0", "--host", "127.0.0.1")
-        self.address = self._address(self.scheduler)
+        self.folder, self.processes, self.workers, self.scheduler = folder, [], [], None
 
     def _start(self, *arguments):
         command = [sys.executable, "-m", "dask", *arguments]
@@ -73,8 +72,22 @@ class Scheduler:
             time.sleep(0.1)
         raise AssertionError(Path(process.log.name).read_text())
 
-    def worker(self, threads=1):
-        return self._start("worker", self.address, "--nthreads", str(threads), "--no-nanny", "--no-dashboard")
+    def worker(self, address):
+        """Start a worker of any scheduler."""
+        return self._start("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+
+    def with_workers(self, count):
+        """Start what is missing to a scheduler with so many workers, and return its address."""
+        import distributed
+
+        if self.scheduler is None or self.scheduler.poll() is not None:
+            self.scheduler = self._start("scheduler", "--port", "0", "--dashboard-address", ":0", "--host", "127.0.0.1")
+            self.address, self.workers = self._address(self.scheduler), []
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        self.workers += [self.worker(self.address) for _ in range(count - len(self.workers))]
+        with distributed.Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=180.0)
+        return self.address
 
     def close(self):
         for process in reversed(self.processes):
@@ -84,12 +97,22 @@ class Scheduler:
             process.log.close()
 
 
-@pytest.fixture
-def scheduler(tmp_path):
-    """A Dask scheduler without workers."""
-    found = Scheduler(tmp_path)
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """A Dask scheduler for all tests here: starts cost seconds. `with_workers` replaces what a test has killed."""
+    found = Scheduler(tmp_path_factory.mktemp("dask"))
     yield found
     found.close()
+
+
+@contextlib.contextmanager
+def scheduler_here(workers, threads=1):
+    """Give the address of a scheduler in this process, with workers that are threads."""
+    import distributed
+
+    options = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=workers, threads_per_worker=threads, processes=False, **options) as cluster:
+        yield cluster.scheduler_address
 
 
 def chunks_of(out):
@@ -114,49 +137,36 @@ def after(out, chunks, action):
 # The same bits everywhere --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_local_processes(tmp_path, digest, workers):
-    ds = make(tmp_path / "set.h5", executor="local", workers=workers)
+def test_local_processes(tmp_path, digest):
+    ds = make(tmp_path / "set.h5", executor="local", workers=2)
     assert ds.content_sha256 == digest
-    assert len(set(ds.chunks["pid"])) == workers
+    assert len(set(ds.chunks["pid"])) == 2
 
 
 @needs_dask
-def test_a_dask_cluster_of_its_own(tmp_path, digest):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path / "set.h5"), "dask", "2"],
-        env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [digest, "2"]
-    assert done.stderr == ""
+def test_a_dask_cluster_of_its_own(tmp_path, digest, capfd):
+    ds = make(tmp_path / "set.h5", executor="dask", workers=2)
+    assert ds.content_sha256 == digest
+    assert len(set(ds.chunks["pid"])) == 2
+    assert capfd.readouterr().err == ""
 
 
 @needs_dask
 def test_a_dask_scheduler_that_is_running_by_its_address_and_by_an_executor(tmp_path, digest, scheduler, caplog):
     import distributed
 
-    scheduler.worker()
-    scheduler.worker()
-    address = scheduler.address.replace("tcp://", "dask://")
+    address = scheduler.with_workers(2).replace("tcp://", "dask://")
     with caplog.at_level(logging.WARNING):
         ds = make(tmp_path / "set.h5", executor=address)
     assert ds.content_sha256 == digest
     assert ds.provenance["sessions"][0]["executor"] == address
-    assert set(ds.chunks["pid"]) <= {process.pid for process in scheduler.processes[1:]}
+    assert set(ds.chunks["pid"]) <= {worker.pid for worker in scheduler.workers}
+    assert placed(address, 1).at_once() == 2
     with distributed.Client(scheduler.address, set_as_default=False) as client:
         executor = client.get_executor()
         assert make(tmp_path / "other.h5", executor=executor, workers=2).content_sha256 == digest
         assert executor.submit(len, "open").result() == 4
     assert "differs from this process" not in caplog.text
-
-
-@needs_mpi
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_mpi_ranks(tmp_path, digest, ranks):
-    done = mpiexec(ranks, "-m", "mpi4py.futures", SCRIPT, tmp_path / "set.h5", "mpi", 1)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [digest, str(ranks - 1)]
 
 
 def test_threads_of_one_process_wait_for_one_another(tmp_path, digest, monkeypatch):
@@ -189,26 +199,25 @@ def test_the_stages_of_chunks_sum_to_their_wall_time(tmp_path, workers):
 
 @needs_dask
 def test_a_killed_dask_worker_is_made_up_for_by_another(tmp_path, digest, scheduler):
-    first, _ = scheduler.worker(), scheduler.worker()
+    address = scheduler.with_workers(2)
     out = tmp_path / "set.h5"
-    thread = after(out, 3, first.kill)
-    ds = make(out, executor=scheduler.address)
+    thread = after(out, 3, scheduler.workers[0].kill)
+    ds = make(out, executor=address)
     thread.join()
     assert ds.content_sha256 == digest
     assert not out.with_name("set.h5.parts").exists()
 
 
 @needs_dask
-def test_a_lost_scheduler_is_an_error_that_resumes(tmp_path, digest, scheduler, monkeypatch):
-    from resolvent.datasets.placing import cluster_dask
-
+def test_a_lost_scheduler_is_an_error_that_resumes(tmp_path, digest, scheduler, monkeypatch, capfd):
     monkeypatch.setattr(cluster_dask, "_CONNECT", 3.0)
-    scheduler.worker()
+    address = scheduler.with_workers(1)
     out = tmp_path / "set.h5"
     thread = after(out, 3, scheduler.scheduler.kill)
     with pytest.raises(WorkerLostError, match=r"the Dask cluster was lost.*run the same call again to resume"):
-        make(out, executor=scheduler.address)
+        make(out, executor=address)
     thread.join()
+    assert capfd.readouterr().err == ""
     seen = []
     assert make(out, progress=seen.append).content_sha256 == digest
     assert seen[0].resumed >= 12
@@ -216,75 +225,97 @@ def test_a_lost_scheduler_is_an_error_that_resumes(tmp_path, digest, scheduler, 
 
 @needs_dask
 def test_workers_that_all_die_are_waited_for_and_then_given_up(tmp_path, digest, scheduler, monkeypatch):
-    from resolvent.datasets.placing import cluster_dask
-
     monkeypatch.setattr(cluster_dask, "_WORKERLESS", 1.0)
     out = tmp_path / "set.h5"
-    with pytest.raises(WorkerLostError, match="has had no workers for 1 s"):
-        make(out, executor=scheduler.address)
-    assert not list(tmp_path.glob("set.h5*"))
-    monkeypatch.setattr(cluster_dask, "_WORKERLESS", 20.0)
-    worker = scheduler.worker()
+    with scheduler_here(workers=0) as address:
+        with pytest.raises(WorkerLostError, match="has had no workers for 1 s"):
+            make(out, executor=address)
+        assert not list(tmp_path.glob("set.h5*"))
+        assert placed(address, 1).at_once() == 1
+        monkeypatch.setattr(cluster_dask, "_WORKERLESS", 20.0)
+        worker = scheduler.worker(address)
 
-    def kill():
-        monkeypatch.setattr(cluster_dask, "_WORKERLESS", 3.0)
-        worker.kill()
+        def kill():
+            monkeypatch.setattr(cluster_dask, "_WORKERLESS", 3.0)
+            worker.kill()
 
-    thread = after(out, 2, kill)
-    with pytest.raises(WorkerLostError, match="the Dask cluster was lost"):
-        make(out, executor=scheduler.address)
-    thread.join()
+        thread = after(out, 2, kill)
+        with pytest.raises(WorkerLostError, match="the Dask cluster was lost"):
+            make(out, executor=address)
+        thread.join()
     assert make(out).content_sha256 == digest
 
 
 @needs_dask
-def test_no_scheduler_is_named(tmp_path, monkeypatch):
-    from resolvent.datasets.placing import cluster_dask
-
+def test_no_scheduler_is_named_and_none_is_needed_to_publish_what_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_dask, "_CONNECT", 1.0)
+    options = {"out": tmp_path / "set.h5", "solver": TinyChain(), "chunk": 4}
     with pytest.raises(WorkerLostError, match=r"no Dask scheduler answers at tcp://127.0.0.1:1\b"):
-        make(tmp_path / "set.h5", executor="dask://127.0.0.1:1")
+        datasets.generate(TinyDiffusion(), 8, executor="dask://127.0.0.1:1", **options)
     assert not list(tmp_path.glob("set.h5*"))
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "complete", interrupted)
+        with pytest.raises(GenerationInterrupted):
+            datasets.generate(TinyDiffusion(), 8, **options)
+    assert chunks_of(tmp_path / "set.h5") == 2
+    assert len(datasets.generate(TinyDiffusion(), 8, executor="dask://127.0.0.1:1", **options)) == 8
 
 
 @needs_dask
-def test_workers_with_several_threads_are_refused(tmp_path, scheduler):
-    scheduler.worker(threads=2)
-    with pytest.raises(ValueError, match=r"one thread each.* has 2: start them with `--nthreads 1"):
-        make(tmp_path / "set.h5", executor=scheduler.address)
+def test_workers_with_several_threads_are_refused(tmp_path):
+    refusal = r"one thread each.* has 2: start them with `--nthreads 1"
+    with scheduler_here(workers=1, threads=2) as address, pytest.raises(ValueError, match=refusal):
+        make(tmp_path / "set.h5", executor=address)
+
+
+@needs_dask
+def test_a_sample_that_fails_on_dask_is_an_error_and_no_traceback_of_a_worker(tmp_path, capfd):
+    options = {"out": tmp_path / "set.h5", "solver": TinyFailing(2), "chunk": 4}
+    with pytest.raises(CertificationError, match="sample 2 of seed 0"):
+        datasets.generate(TinyDiffusion(), 4, executor="dask", **options)
+    assert capfd.readouterr().err == ""
 
 
 @needs_dask
 def test_ctrl_c_ends_a_run_on_dask_and_the_same_call_resumes(tmp_path, digest):
     out = tmp_path / "set.h5"
     command = [sys.executable, str(SCRIPT), str(out), "dask", "2"]
-    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
-        after(out, 3, lambda: os.killpg(run.pid, signal.SIGINT)).join()  # as a terminal does
-        _, messages = run.communicate(timeout=180)
-    assert run.returncode != 0
-    assert "GenerationInterrupted" in messages
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True) as job:
+        after(out, 3, lambda: os.killpg(job.pid, signal.SIGINT)).join()  # as a terminal does
+        _, messages = job.communicate(timeout=180)
+    assert job.returncode == 1
+    assert re.fullmatch(rf"interrupted: \d+ of 120 samples of {re.escape(str(out))} are on disk.*\n", messages)
     seen = []
     assert make(out, progress=seen.append).content_sha256 == digest
     assert seen[0].resumed >= 12
 
 
 @needs_mpi
-def test_a_killed_rank_ends_all_and_the_same_command_resumes(tmp_path, digest):
+def test_mpi_ranks_of_which_one_is_killed_end_all_and_the_same_command_resumes(tmp_path, digest):
     out = tmp_path / "set.h5"
     command = ["mpiexec", "--oversubscribe", "-n", "3", sys.executable, "-m", "mpi4py.futures", str(SCRIPT), str(out)]
-    with subprocess.Popen([*command, "mpi", "1"], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen([*command, "mpi", "1"], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as job:
 
         def kill():
-            children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+            children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
             os.kill(int(children[-1]), signal.SIGKILL)
 
         after(out, 3, kill).join()
-        run.communicate(timeout=180)
-    assert run.returncode != 0
-    assert chunks_of(out) >= 3
-    done = mpiexec(2, "-m", "mpi4py.futures", SCRIPT, out, "mpi", 1)
+        job.communicate(timeout=180)
+    assert job.returncode != 0
+    made = chunks_of(out)
+    assert 3 <= made < SAMPLES // 4
+    done = mpiexec(3, "-m", "mpi4py.futures", SCRIPT, out, "mpi", 1)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == digest
+    with datasets.open(out) as ds:
+        assert [session["executor"] for session in ds.provenance["sessions"]] == ["mpi", "mpi"]
+        workers = set(ds.chunks["pid"].tolist())
+    assert len(workers) >= 3  # both workers of the second run, and one of the first at least
 
 
 # What cannot work ----------------------------------------------------------------------------------------------------

@@ -54,6 +54,16 @@ def test_no_more_workers_than_chunks():
     assert datasets.estimate("darcy", 100, workers=16).workers == 2
 
 
+def test_what_is_there_takes_no_time_and_a_shard_no_file():
+    family, options = TinyDiffusion(), {"solver": TinyLU(), "two_grid": 0}
+    whole, rest, shard = (
+        datasets.estimate(family, 1000, **options, **more) for more in ({}, {"made": 900}, {"shard": True})
+    )
+    assert (rest.n, rest.file_bytes) == (100, whole.file_bytes)
+    assert whole.disk_bytes - whole.file_bytes == 10 * (rest.disk_bytes - rest.file_bytes) == shard.disk_bytes
+    assert shard.file_bytes == 0 and list(shard.rows) == ["time", "chunks", "memory"]
+
+
 def test_a_method_and_a_family_of_the_caller():
     found = datasets.estimate(TinyDiffusion(), 10, solver=TinyLU())
     assert found.source == "measured"
@@ -102,6 +112,7 @@ def test_what_does_not_fit_is_said(tmp_path):
         ({"rtol": 2.0}, ValueError),
         ({"dtype": "half"}, ValueError),
         ({"workers": 0}, ValueError),
+        ({"made": 4}, ValueError),
     ],
 )
 def test_wrong_arguments_are_refused(options, error):

@@ -13,7 +13,13 @@ from .errors import DebugOption, InputError
 from .ranks import first_rank_leads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..datasets import Progress
+    from ..datasets.choosing.decision import Decision
+    from ..datasets.estimate import Estimate
+    from ..datasets.placing.placement import Placement
+    from ..datasets.placing.sharding import JobShard
 
 EXAMPLE = "Example: resolvent generate darcy --n 1000 --resolution 64 --seed 0 --workers 2 --out darcy.h5"
 
@@ -31,6 +37,9 @@ PER_CHUNK = "tuned"
 
 _LONG = 30.0
 """Seconds from which a run is announced by what it will take."""
+
+_MANY = 32
+"""Samples to be made from which that is asked at all, because the answer takes a second and the solution of some."""
 
 _FAMILY, _CERTIFICATE, _RUN = "Family options", "Solution and certificate", "Run"
 
@@ -183,6 +192,9 @@ def generate(
     chunk starts, and an interrupted or extended set keeps them.
     """
     from .. import datasets
+    from ..datasets.pipeline import requested_run
+    from ..datasets.placing.placement import placed
+    from ..datasets.placing.sharding import as_shard
     from .certificate import print_certificate, print_shares
     from .compilation import compilation_announced
     from .console import counted, note, write, write_pairs
@@ -211,52 +223,58 @@ def generate(
             "--overwrite discards what other shards may need", "remove the output by hand, or leave it out"
         )
     made = _family(family, resolution, grid, preset, option or [])
-    if explain:
-        _explain(made, solver, rtol, seed, chunk)
-        ahead = _estimate(made, n, out or Path(f"{family}.h5"), solver, rtol, seed, chunk, workers, dtype)
-        write_pairs(ahead.rows, indent=0)
-        return
     path = Path(f"{family}.h5") if out is None else out
     if not path.name:
         raise InputError("--out holds no file name", f"for example --out {family}.h5")
     if path.suffix.lower() not in (".h5", ".hdf5") and not path.is_dir():
         raise InputError(f"--out {path}: expected a file name that ends in .h5 or .hdf5", f"for example {family}.h5")
+    job = None if shard is None else as_shard(shard)
+    options: dict[str, Any] = {
+        "out": path,
+        "seed": seed,
+        "rtol": rtol,
+        "solver": solver,
+        "order": order,
+        "chunk": chunk,
+        "workers": workers,
+        "executor": executor,
+        "dtype": dtype,
+        "on_failure": on_failure,
+        "replay": replay,
+    }
+    ahead = {name: options[name] for name in ("out", "seed", "rtol", "solver", "chunk", "dtype")}
+    if explain:
+        run = requested_run(made, n, shard=job, **options)  # refuses what cannot be made
+        _write_method(made, run.decision)
+        samples = n if job is None else _samples(job, n, chunk)
+        if samples:
+            write_pairs(_estimated(made, samples, 0, job, run.placement, ahead).rows, indent=0)
+        return
     states: list[Progress] = []
+    spent = 0.0
 
     with samples_shown() as show, compilation_announced(workers=workers):
 
         def follow(state: Progress) -> None:
+            nonlocal spent
             if not states and state.resumed:
                 note(f"resuming: {state.resumed} of {state.total} samples are there")
-            if not states and state.phase == "generate" and state.total > state.resumed:
-                left = state.total - state.resumed
-                ahead = _estimate(made, left, path, solver, rtol, seed, chunk, workers, dtype)
-                if ahead.seconds > _LONG:
-                    for name, text in ahead.rows.items():
+            if not states and state.phase == "generate" and state.total - state.resumed >= _MANY:
+                asked = time.perf_counter()
+                found = _estimated(made, state.total, state.resumed, job, placed(executor, workers), ahead)
+                if found.seconds > _LONG:
+                    for name, text in found.rows.items():
                         note(f"{name}: {text}")
+                spent = time.perf_counter() - asked
             states[:] = [*states[:1], state]
             show(state)
 
         begun = time.perf_counter()
-        options: dict[str, Any] = {
-            "out": path,
-            "seed": seed,
-            "rtol": rtol,
-            "solver": solver,
-            "order": order,
-            "chunk": chunk,
-            "workers": workers,
-            "executor": executor,
-            "dtype": dtype,
-            "on_failure": on_failure,
-            "progress": follow,
-            "replay": replay,
-        }
-        if shard is not None:
-            write(str(datasets.generate_shard(made, n, shard, **options)))
+        if job is not None:
+            write(str(datasets.generate_shard(made, n, job, progress=follow, **options)))
             return
-        datasets.generate(made, n, overwrite=overwrite, **options).close()
-        seconds = time.perf_counter() - begun
+        datasets.generate(made, n, overwrite=overwrite, progress=follow, **options).close()
+        seconds = time.perf_counter() - begun - spent
 
     if states:
         new = n - states[0].resumed
@@ -272,20 +290,25 @@ def generate(
     print_shares(description)
 
 
-def _estimate(family: Any, n: int, out: Path, solver: str, rtol: float | None, seed: int, *rest: Any) -> Any:
-    """Return what a set will take; `rest` are chunk, workers and dtype."""
+def _estimated(
+    family: Any, n: int, made: int, shard: JobShard | None, place: Placement, options: Mapping[str, Any]
+) -> Estimate:
+    """Return what n samples will take where `made` are there, on all that a cluster has."""
     from .. import datasets
 
-    chunk, workers, dtype = rest
-    options = {"chunk": chunk, "workers": workers, "dtype": dtype}
-    return datasets.estimate(family, n, out=out, solver=solver, rtol=rtol, seed=seed, **options)
+    return datasets.estimate(family, n, made=made, shard=shard is not None, workers=place.at_once(), **options)
 
 
-def _explain(family: Any, solver: str, rtol: float | None, seed: int, chunk: int) -> None:
-    from .. import datasets
+def _samples(shard: JobShard, n: int, chunk: int) -> int:
+    """Return how many of n samples a shard makes."""
+    count = -(-n // chunk)
+    chunks = shard.chunks(0, count)
+    return len(chunks) * chunk - (-n % chunk if count - 1 in chunks else 0)
+
+
+def _write_method(family: Any, decision: Decision) -> None:
     from .console import write_pairs
 
-    decision = datasets.explain(family, solver=solver, rtol=rtol, seed=seed, chunk=chunk)
     rows = {"family": repr(family), "method": decision.chosen, "why": decision.why}
     if decision.arms:
         rows |= {"arms": ", ".join(arm.name for arm in decision.arms), "safe arm": repr(decision.method)}

@@ -61,6 +61,7 @@ class Estimate:
     Attributes
     ----------
     n, workers : int
+        Samples to be made, and how many chunks are made at once.
     sample : dict of str to float
         Seconds of one worker for a sample, by stage.
     start : float
@@ -68,7 +69,7 @@ class Estimate:
     seconds : float
         Wall time of all.
     file_bytes, disk_bytes : int
-        Size of the finished file; and room needed while it is put together.
+        Size of the finished file, 0 where only chunks are made; and room needed until that is done.
     memory_bytes : int
         Largest resident memory of a worker.
     free_bytes : int or None
@@ -94,12 +95,12 @@ class Estimate:
         stages = ", ".join(f"{stage} {_milliseconds(seconds)}" for stage, seconds in self.sample.items())
         each = f"{_milliseconds(sum(self.sample.values()))} a sample ({stages}; solve {self.source})"
         by = f", {self.workers} workers" if self.workers > 1 else ""
-        room = f"{bytes_text(self.disk_bytes)} until it is complete"
+        room = f"{bytes_text(self.disk_bytes)}" + (" until it is complete" if self.file_bytes else "")
         if self.free_bytes is not None:
             room += f", {bytes_text(self.free_bytes)} free" + ("" if self.fits else ": IT DOES NOT FIT")
         return {
             "time": f"about {time_text(self.seconds)} for {self.n} samples{by}, {each}",
-            "file": f"{bytes_text(self.file_bytes)}, {room}",
+            **({"file": f"{bytes_text(self.file_bytes)}, {room}"} if self.file_bytes else {"chunks": room}),
             "memory": f"about {bytes_text(self.memory_bytes)} a worker",
         }
 
@@ -125,6 +126,8 @@ def estimate(
     threads: int = 1,
     dtype: str = "float64",
     two_grid: int | None = None,
+    made: int = 0,
+    shard: bool = False,
 ) -> Estimate:
     """Estimate time, disk space and memory of a set before it is made.
 
@@ -137,6 +140,11 @@ def estimate(
         As for `generate`.
     out : path, optional
         To say what its disk has free.
+    made : int
+        How many of the n samples are there already.
+    shard : bool
+        That only chunks are made, for `merge` to put into a file, as by `generate_shard`; `n` is then the number of
+        samples of the shard.
 
     Returns
     -------
@@ -152,10 +160,14 @@ def estimate(
     family = as_family(family)
     rtol = float(family.default_rtol if rtol is None else rtol)
     check_tolerance(rtol)
-    n, workers = check_count("n", n, 1), check_count("workers", workers, 1)
+    n, workers, made = check_count("n", n, 1), check_count("workers", workers, 1), check_count("made", made, 0)
+    if made >= n:
+        raise ValueError(f"made must be less than n = {n}, got {made}: there is nothing to estimate")
     layout = Layout(family, check_choice("dtype", dtype, DTYPES))
     with fixed_threads(check_count("threads", threads, 1)):
-        return _estimate(family, layout, n, out, solver, rtol, seed, check_count("chunk", chunk, 1), workers, two_grid)
+        return _estimate(
+            family, layout, n, out, solver, rtol, seed, check_count("chunk", chunk, 1), workers, two_grid, made, shard
+        )
 
 
 def _estimate(
@@ -169,6 +181,8 @@ def _estimate(
     chunk: int,
     workers: int,
     two_grid: int | None,
+    made: int,
+    shard: bool,
 ) -> Estimate:
     decision = decide(solver, rtol, family, seed, chunk)
     found = first_sample(family, seed)
@@ -181,32 +195,32 @@ def _estimate(
     sample = {"draw": sample["draw"], "assemble": sample["assemble"], "solve": solve, "certify": sample["certify"]}
     sample["write"] = _HASHES * hashed + 5e-5
     work = found.problem.work
-    estimates = ESTIMATES if two_grid is None else two_grid
+    new = n - made
+    estimates = 0 if made else ESTIMATES if two_grid is None else two_grid
     if two_grid is None and work * 2 ** len(family.axes()) > ESTIMATE_LIMIT:
         estimates = 0
     # A window of systems is solved for one estimate, on both grids; factors of the finer one cost more than its size.
     finer = 2.0 ** len(family.axes())
     harder = finer ** (1.5 if len(family.axes()) < 3 else 2.0) if decision.chosen == "direct" else finer
     rest = sum(sample.values()) - solve
-    start = 1.0 + min(estimates, n) * ((1.0 + finer) * rest + (1.0 + harder) * method.window * solve)
-    chunks = math.ceil(n / chunk)
+    start = 1.0 + min(estimates, new) * ((1.0 + finer) * rest + (1.0 + harder) * method.window * solve)
+    chunks = math.ceil(new / chunk)
     busy = min(workers, chunks)
-    rounds = math.ceil(chunks / busy) * chunk if busy > 1 else n
-    seconds = start + min(rounds, n) * sum(sample.values()) + (_SPAWN if busy > 1 else 0.0)
-    record = layout.record.itemsize
-    file_bytes = USER_BLOCK + n * sum(c.dtype.itemsize * math.prod(c.shape) for c in layout.columns)
+    rounds = math.ceil(chunks / busy) * chunk if busy > 1 else new
+    seconds = start + min(rounds, new) * sum(sample.values()) + (_SPAWN if busy > 1 else 0.0)
+    file_bytes = 0 if shard else USER_BLOCK + n * sum(c.dtype.itemsize * math.prod(c.shape) for c in layout.columns)
     free = None
     if out is not None:
         folder = next((parent for parent in Path(out).absolute().parents if parent.is_dir()), None)
         free = None if folder is None else shutil.disk_usage(folder).free
     return Estimate(
-        n,
+        new,
         busy,
         sample,
         start,
         seconds,
         file_bytes,
-        file_bytes + n * record,
+        file_bytes + new * layout.record.itemsize,
         resident_bytes() + worker_bytes(decision, found.system, layout, len(family.axes())),
         free,
         source,

@@ -13,7 +13,7 @@ from . import families
 from .choosing.replay import read_replay
 from .family import Family
 from .methods.strategies import PETSC, Method
-from .placing.placement import Local, placed
+from .placing.placement import placed
 from .placing.sharding import JobShard
 from .progress import ProgressCallback
 from .reader import Dataset
@@ -228,15 +228,15 @@ def requested_run(
             "a tuned set decides about a chunk by all chunks before it, which shards do not know: leave tuned out, or "
             "replay the decisions of a set that was tuned"
         )
-    place = placed(executor, check_count("workers", workers, 1))
-    if solver == PETSC:
+    if solver == PETSC and not (executor in (None, "local") and workers == 1):
         from .methods.petsc_ranks import ranks
 
-        if ranks() > 1 and not (isinstance(place, Local) and place.workers == 1):
+        if ranks() > 1:
             raise ValueError(
                 f"{ranks()} ranks solve each system together, so chunks are made one after the other: leave workers "
                 "and executor out, or start without mpiexec"
             )
+    place = placed(executor, check_count("workers", workers, 1))
     return Run(
         family,
         check_count("n", n, 1),

@@ -86,3 +86,5 @@ class Meter:
         seconds, done = self.seconds, self._settled + self._pending
         rate = (done - self.resumed) / seconds if done > self.resumed and seconds > 0.0 else 0.0
         self.callback(Progress(self.phase, done, self.total, self.resumed, rate, seconds, self.worst, self.failed))
+        if done == self.resumed:  # what is said before the work begins, and took time to find out, is no work
+            self._begun = time.perf_counter()

@@ -340,7 +340,8 @@ class Run:
             self.schedule.finished(record)
             meter.chunk(record)
 
-        self.placement.run(self._tasks(workspace), on_record, meter.sample, missing)
+        if missing:  # a cluster that is gone must not keep what is there from being published
+            self.placement.run(self._tasks(workspace), on_record, meter.sample, missing)
 
     def _publish(self, workspace: Workspace) -> None:
         assert workspace.manifest is not None

@@ -4,9 +4,11 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from resolvent.datasets import generate, reproduce, verify
 from resolvent.datasets.errors import WorkerLostError
 from resolvent.datasets.methods import petsc_ranks
 from resolvent.datasets.methods.petsc_method import PETScRanks
+from resolvent.operators import SPD, Sparse
 
 MISSING = [name for name in ("petsc4py", "mpi4py") if importlib.util.find_spec(name) is None]
 pytestmark = [
@@ -114,6 +117,7 @@ def test_a_finished_set_is_found_by_all_ranks(found, ranks):
         ("workers", "ValueError", "solve each system together"),
         ("one rank fails", "WorkerLostError", "no room for the solution"),
         ("all ranks fail", "WorkerLostError", "no room for the rows"),
+        ("interrupted", "GenerationInterrupted", "interrupted before the first chunk"),
     ],
 )
 def test_errors_reach_all_ranks_and_nobody_waits(found, ranks, name, error, words):
@@ -148,6 +152,37 @@ def test_the_command_line_speaks_with_one_voice(tmp_path):
     assert "Traceback" not in refused.stderr
     explained = mpiexec(2, *command, "--explain")
     assert explained.returncode == 0 and explained.stdout.count("PETScRanks(rtol=5e-09") == 1
+
+
+def test_a_pool_of_ranks_that_wait_for_chunks_is_refused_before_anything_is_done_together(tmp_path):
+    command = ("generate", "darcy3d", "-r", 8, "-n", 2, "--solver", "petsc", "--out", tmp_path / "d.h5")
+    run = mpiexec(2, "-m", "mpi4py.futures", "-m", "resolvent", *command, "--executor", "mpi", timeout=60)
+    assert run.returncode != 0
+    assert "`-m mpi4py.futures` keeps all but one of them for chunks: start the program as `mpiexec" in run.stderr
+    assert "Traceback" not in run.stderr and not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_waits_until_the_ranks_have_agreed(monkeypatch):
+    from mpi4py import MPI
+
+    inner, agreed = petsc_ranks._agree, []
+
+    def solve(comm, share):
+        signal.raise_signal(signal.SIGINT)
+        return SimpleNamespace(x=share.b)
+
+    def agree(comm, fault):
+        inner(comm, fault)
+        agreed.append(fault)
+
+    monkeypatch.setattr(petsc_ranks, "_comm", MPI.COMM_SELF)
+    monkeypatch.setattr(petsc_ranks, "_solve", solve)
+    monkeypatch.setattr(petsc_ranks, "_agree", agree)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        petsc_ranks.solve_over_ranks(Sparse(np.eye(3), props=SPD), np.ones(3), 1e-8, 0.5)
+    assert agreed == [""]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_failure_on_one_rank_is_an_error_too(monkeypatch, tmp_path):

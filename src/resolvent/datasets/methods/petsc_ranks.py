@@ -15,9 +15,10 @@ import dataclasses
 import itertools
 import logging
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,10 +92,19 @@ def session() -> Iterator[bool]:
     ------
     ImportError
         Without petsc4py.
+    ValueError
+        If the other ranks wait for chunks, as ``python -m mpi4py.futures`` makes them do.
     WorkerLostError
         On the other ranks, if rank 0 left by an error.
     """
     global _comm
+    size = _pooled()
+    if size > 1:  # the others will never come to what all ranks must do together, such as starting PETSc
+        raise ValueError(
+            f"petsc solves each system over all {size} ranks, and `-m mpi4py.futures` keeps all but one of them "
+            "for chunks: start the program as `mpiexec -n N python -m resolvent generate … --solver petsc`, without "
+            "`-m mpi4py.futures`, workers and executor; or choose another solver"
+        )
     world = _world()
     if world is None or _comm is not None:
         yield True
@@ -117,14 +127,24 @@ def session() -> Iterator[bool]:
         raise
     finally:
         _comm = None
-        for other in range(1, comm.size):
-            comm.send(_Dismissed(error), other, _TAG)
-        comm.Free()
+        with _interrupts_held():
+            for other in range(1, comm.size):
+                comm.send(_Dismissed(error), other, _TAG)
+            comm.Free()
+
+
+def _pooled() -> int:
+    """Return the number of ranks if this program leads a pool of `mpi4py.futures`, which loads that module, or 0."""
+    if getattr(sys.modules.get("mpi4py.futures._core"), "SharedPool", None) is None:
+        return 0
+    from mpi4py import MPI
+
+    return int(MPI.COMM_WORLD.size)
 
 
 def _serve(comm: Any) -> None:
     """Take part in all solves until rank 0 leaves its session."""
-    with _ignoring_interrupts():
+    with _interrupts_to(signal.SIG_IGN):  # Ctrl-C reaches every process of a terminal, and rank 0 decides
         while True:
             message = _received(comm)
             if isinstance(message, _Dismissed):
@@ -138,12 +158,24 @@ def _serve(comm: Any) -> None:
 
 
 @contextlib.contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Leave Ctrl-C, which reaches every process of a terminal, to rank 0."""
-    if threading.current_thread() is not threading.main_thread():
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block: ranks amid what all must do together would wait for this one."""
+    caught: list[int] = []
+    try:
+        with _interrupts_to(lambda number, frame: caught.append(number)):
+            yield
+    finally:
+        if caught:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _interrupts_to(handler: Callable[[int, Any], Any] | signal.Handlers) -> Iterator[None]:
+    """Give Ctrl-C to a handler. It only ever reaches the main thread, and only that can ask for it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
@@ -190,9 +222,10 @@ def solve_over_ranks(A: LinearOperator, b: np.ndarray, rtol: float, strength: fl
     size = 1 if _comm is None else _comm.size
     cuts = [matrix.shape[0] * part // size for part in range(size + 1)]
     shares = [_Share(matrix[i:j], rhs[i:j], props, options, rtol) for i, j in itertools.pairwise(cuts)]
-    for other in range(1, size):
-        _comm.send(shares[other], other, _TAG)
-    result = _solved_share(_comm, shares[0])
+    with contextlib.nullcontext() if _comm is None else _interrupts_held():
+        for other in range(1, size):
+            _comm.send(shares[other], other, _TAG)
+        result = _solved_share(_comm, shares[0])
     if result is None:
         raise WorkerLostError("rank 0 got no solution")
     x = result.x.view(np.complex128) if paired else result.x

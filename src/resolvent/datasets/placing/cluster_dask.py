@@ -7,10 +7,13 @@ that a run survives the loss of single workers. Every chunk takes one worker, an
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from multiprocessing import resource_tracker
 from typing import Any
 
 from .. import provenance
@@ -24,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 _CONNECT = 30.0
 """Seconds for a scheduler to answer."""
+
+_LOGGERS = ("distributed", "distributed.client", "tornado.application")
+"""Loggers that Dask gives a handler of their own."""
 
 _WORKERLESS = 120.0
 """Seconds for a cluster without workers to get one: longer than a batch system needs to restart a node's process."""
@@ -57,17 +63,19 @@ class LocalDask(Placement):
         """Start the cluster, make chunks, and close it."""
         distributed = load_distributed()
         workers = max(min(self.workers, missing), 1)
-        # Memory is the caller's decision: Dask would kill workers at a share of the machine's.
-        cluster = distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address=None,
-            silence_logs=logging.ERROR,
-        )
-        with cluster, distributed.Client(cluster) as client:
-            _run_on_client(client, tasks, on_record, workers)
+        with _silenced():
+            # Memory is the caller's decision: Dask would kill workers at a share of the machine's.
+            with _interrupts_kept_here():
+                cluster = distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=0,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+            with cluster, distributed.Client(cluster) as client:
+                _run_on_client(client, tasks, on_record, workers)
 
 
 class DaskScheduler(Placement):
@@ -85,18 +93,25 @@ class DaskScheduler(Placement):
         self.address = "tcp://" + address.removeprefix("dask://") if address.startswith("dask://") else address
         self.workers = 0
 
+    def at_once(self) -> int:
+        """Return how many workers the scheduler has now: one at least, since a run waits for it."""
+        with _silenced(), self._connected() as client:
+            return max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+
     def run(self, tasks: Iterator[ChunkTask], on_record: OnRecord, on_sample: OnSample, missing: int) -> None:
         """Connect, make chunks on all workers there are, and disconnect."""
+        with _silenced(), self._connected() as client:
+            _run_on_client(client, tasks, on_record, min(_ready_workers(client, self.address), missing))
+
+    def _connected(self) -> Any:
         distributed = load_distributed()
         try:
-            client = distributed.Client(self.address, timeout=_CONNECT, set_as_default=False)
+            return distributed.Client(self.address, timeout=_CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise WorkerLostError(
                 f"no Dask scheduler answers at {self.address} ({error}): start one with `dask scheduler`, and workers "
                 "with `dask worker tcp://host:port --nthreads 1`"
             ) from error
-        with client:
-            _run_on_client(client, tasks, on_record, min(_ready_workers(client, self.address), missing))
 
 
 class DaskExecutor(Placement):
@@ -115,6 +130,34 @@ class DaskExecutor(Placement):
         else:
             _check_workers(client)
             _run_on_client(client, tasks, on_record, workers, self.executor)
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep Dask's log from the terminal: the tracebacks in it are of what this package raises as an error."""
+    before = {logger: logger.level for logger in map(logging.getLogger, _LOGGERS)}
+    for logger in before:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _interrupts_kept_here() -> Iterator[None]:
+    """Block Ctrl-C in the processes and threads that the block starts; here it arrives when the block is left.
+
+    It reaches every process of a terminal, and the one that leads decides what it means. A mask of signals is inherited
+    by whatever a thread starts, so that there is no moment in which a worker does not have it yet.
+    """
+    resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and then lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ready_workers(client: Any, address: str) -> int:

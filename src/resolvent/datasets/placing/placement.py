@@ -51,6 +51,10 @@ class Placement(abc.ABC):
     label: str
     workers: int
 
+    def at_once(self) -> int:
+        """Return how many chunks run at once, 1 at least; a cluster that is running is asked."""
+        return self.workers
+
     @abc.abstractmethod
     def run(self, tasks: Iterator[ChunkTask], on_record: OnRecord, on_sample: OnSample, missing: int) -> None:
         """Make chunks; `missing` is how many there are at most, so that no more workers start than have work.
