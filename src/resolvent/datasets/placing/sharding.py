@@ -75,7 +75,11 @@ def shards_of(out: Path) -> dict[JobShard, Path]:
     """Return the shards that were begun, in order of N and i."""
     found: dict[JobShard, Path] = {}
     folder = shards_folder(out)
-    for path in folder.iterdir() if folder.is_dir() else ():
+    try:
+        paths = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # there are none, or another job has just removed the last
+        return found
+    for path in paths:
         match = re.fullmatch(r"(\d{5,})-of-(\d{5,})", path.name)
         if match and path.is_dir() and int(match[1]) < int(match[2]):
             found[JobShard(int(match[1]), int(match[2]))] = path
