@@ -30,7 +30,7 @@ from resolvent.datasets.placing import merging
 from resolvent.datasets.placing.sharding import JobShard, as_shard, command_for, shards_folder, shards_of
 from resolvent.datasets.storage.workspace import Workspace
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SAMPLES, CHUNK = 30, 4
 
 
