@@ -20,7 +20,7 @@ from .evidence.discretisation import inspect_discretisation
 from .family import Family
 from .methods.strategies import NONE, PETSC, Method, is_named
 from .placing.placement import Placement, refuse_unseen
-from .placing.sharding import JobShard, made_elsewhere
+from .placing.sharding import JobShard, made_elsewhere, parts_of_all
 from .progress import Meter, ProgressCallback
 from .reader import Dataset
 from .settings import DTYPES, TUNED, Settings, changes_text, check_choice, configuration, differences, plain
@@ -115,7 +115,7 @@ class Run:
         found = self._published(overwrite)
         if found is not None and len(found) == self.n and not parts_folder(self.out).exists():
             return found
-        refuse_full_disk(self.out, self.layout, self.n, 0 if found is None else len(found))
+        refuse_full_disk(self.out, self.layout, self.n, 0 if found is None else len(found), [self.folder])
         with Workspace(self.out) as workspace:
             found = self._published(overwrite)  # another run may have finished it before we had the lock
             self.published = 0 if found is None else len(found)
@@ -130,27 +130,30 @@ class Run:
         """Make what is missing of the shard; return its number of chunks, of samples, and of samples made now."""
         found = self._published(False)
         self.published = 0 if found is None else len(found)
-        refuse_full_disk(self.out, self.layout, self.n, self.published)
+        refuse_full_disk(self.out, self.layout, self.n, self.published, parts_of_all(self.out))
         with Workspace(self.out, self.folder) as workspace:
-            self.elsewhere = made_elsewhere(self.out, self.folder, self.config)
-            workspace.check_shards()
-            before = self._fresh(workspace)
-            if before < self._total() - self._first():
-                self._make(workspace, False)
-            return len(self._chunks()), self._total() - self._first(), self._fresh(workspace) - before
+            self.elsewhere = made_elsewhere(
+                self.out, self.folder, self.config, self._chunks(), self.replay, self.decided
+            )
+            before = self._make(workspace, False)
+            return len(self._chunks()), self._total(), self._fresh(workspace) - before
 
-    def _make(self, workspace: Workspace, overwrite: bool) -> None:
-        """Make the chunks that are missing, and the file unless this is a shard."""
+    def _make(self, workspace: Workspace, overwrite: bool) -> int:
+        """Make the chunks that are missing, and the file unless this is a shard; return how many samples were found."""
         try:
-            self._adopt(workspace, overwrite)
-            with fixed_threads(self.settings.threads):
-                self._generate(workspace)
-                if self.shard is None:
-                    self._publish(workspace)
+            self._drop_unfit(workspace, overwrite)
+            found = self._first() + self._fresh(workspace)
+            if self.shard is None or found < self._total():
+                self._adopt(workspace)
+                with fixed_threads(self.settings.threads):
+                    self._generate(workspace)
+                    if self.shard is None:
+                        self._publish(workspace)
         except KeyboardInterrupt as interrupt:
             workspace.reread()  # the last chunk may be entered on disk and not yet here
             done = self._first() + self._fresh(workspace)
             raise GenerationInterrupted(done, self._total(), str(self.out)) from interrupt
+        return found
 
     def _published(self, overwrite: bool) -> Dataset | None:
         """Return the finished file that this run continues, if there is one."""
@@ -164,27 +167,34 @@ class Run:
                 self.replay.refuse_other(self.decided, self.out)
         return found
 
-    def _adopt(self, workspace: Workspace, overwrite: bool) -> None:
-        """Take over finished chunks of an interrupted run, and enter this session into the manifest."""
+    def _drop_unfit(self, workspace: Workspace, overwrite: bool) -> None:
+        """Keep those chunks of an interrupted run that this one may continue; refuse what is of another one."""
         manifest = workspace.manifest
-        if manifest is not None:
-            changed = differences(manifest["config"], self.config)
-            if changed and workspace.records and not overwrite:
-                raise ConfigurationMismatch(str(workspace.folder), changed)
-            if changed and workspace.records:
-                logger.warning("discarding the unfinished set in %s, as asked", workspace.folder)
-            # Decisions stand from the moment they are entered, but a replay may begin where nothing was made yet.
-            begun = workspace.records or (workspace.decisions and self.replay is None)
-            if changed or not begun:
-                manifest = None
-        if manifest is None:
+        changed = {} if manifest is None else differences(manifest["config"], self.config)
+        if changed and workspace.records and not overwrite:
+            raise ConfigurationMismatch(str(workspace.folder), changed)
+        if changed and workspace.records:
+            logger.warning("discarding the unfinished set in %s, as asked", workspace.folder)
+        # Decisions stand from the moment they are entered, but a replay may begin where nothing was made yet.
+        begun = workspace.records or (workspace.decisions and self.replay is None)
+        if manifest is None or changed or not begun:
             workspace.forget()
-            manifest = self._first_manifest()
         workspace.check_shards()
         if self.tuned:
-            self._adopt_decisions(workspace)
+            decided = self.decided | workspace.decisions
+            workspace.records = {chunk: record for chunk, record in workspace.records.items() if chunk in decided}
+            if self.replay is not None:
+                self.replay.refuse_other(decided, self.out)
         if self.settings.on_failure == "raise":  # a flagged sample of an earlier run is then made again, and refused
             workspace.records = {chunk: record for chunk, record in workspace.records.items() if not record.failed}
+
+    def _adopt(self, workspace: Workspace) -> None:
+        """Enter this session, and the decisions of a replay, before anything is made."""
+        manifest = self._first_manifest() if workspace.manifest is None else workspace.manifest
+        if self.replay is not None:
+            decided = self.decided | workspace.decisions
+            wanted = (self.replay.decisions[chunk] for chunk in self._chunks())
+            workspace.decide(*(decision for decision in wanted if decision.chunk not in decided))
         repeated = {} if self.replay is None else {"replay": str(self.replay.source)}
         if self.shard is not None:
             repeated["shard"] = str(self.shard)
@@ -227,15 +237,6 @@ class Run:
             return {**card, "method": repr(decision.method)}
         return {**card, "method": self.config["method"], "rule": decision.arms[0].name}
 
-    def _adopt_decisions(self, workspace: Workspace) -> None:
-        """Drop chunks whose decision was lost, and enter those of a replay before anything is made."""
-        decided = self.decided | workspace.decisions
-        workspace.records = {chunk: record for chunk, record in workspace.records.items() if chunk in decided}
-        if self.replay is not None:
-            self.replay.refuse_other(decided, self.out)
-            wanted = (self.replay.decisions[chunk] for chunk in self._chunks())
-            workspace.decide(*(decision for decision in wanted if decision.chunk not in decided))
-
     def _first_manifest(self) -> dict[str, Any]:
         """Return what a new parts folder starts from: the finished file's history, or a look at the discretisation."""
         if self.published:
@@ -256,7 +257,8 @@ class Run:
     def _chunks(self) -> range:
         """Return the numbers of the chunks with samples that the finished file does not have."""
         size = self.settings.chunk
-        first, stop = self.published // size, -(-self.n // size)
+        stop = -(-self.n // size)
+        first = self.published // size if self.published < self.n else stop
         return range(first, stop) if self.shard is None else self.shard.chunks(first, stop)
 
     def _span(self, chunk: int) -> tuple[int, int]:

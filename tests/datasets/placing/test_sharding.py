@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from resolvent.datasets import (
     DiscretisationError,
     GenerationInterrupted,
     OutputLockedError,
+    ReplayError,
     ShardsMissingError,
     generate,
     generate_shard,
@@ -28,7 +30,7 @@ from resolvent.datasets.placing import merging
 from resolvent.datasets.placing.sharding import JobShard, as_shard, command_for, shards_folder, shards_of
 from resolvent.datasets.storage.workspace import Workspace
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SAMPLES, CHUNK = 30, 4
 
 
@@ -168,6 +170,52 @@ def test_fewer_samples_may_be_taken(out, shard, digest):
     for i in range(2):
         shard((i, 2))
     assert put_together(out, n=10).content_sha256 == digest(10)
+    assert put_together(out).content_sha256 == digest(), "what was made of the others is still there"
+    assert not list(out.parent.glob("set.h5.*"))
+
+
+def test_only_shards_without_further_samples_are_removed(out, shard, digest):
+    for i in range(8):
+        shard((i, 8))
+    put_together(out, n=10)  # the third chunk ends beyond
+    assert sorted(shards_of(out)) == [JobShard(i, 8) for i in range(2, 8)]
+    assert all(shard((i, 8)).new == 0 for i in range(2, 8))
+    assert put_together(out).content_sha256 == digest()
+
+
+@pytest.mark.parametrize(("n", "error"), [(0, ValueError), (-3, ValueError), ("7", TypeError), (2.5, TypeError)])
+def test_a_number_that_is_none_is_refused_before_anything_is_removed(out, shard, n, error):
+    shard("0/1")
+    before = sorted(out.parent.rglob("*"))
+    with pytest.raises(error, match="n must be a whole number ≥ 1, got"):
+        put_together(out, n=n)
+    assert sorted(out.parent.rglob("*")) == before
+
+
+def test_fewer_samples_than_the_file_has_are_refused(out, shard):
+    generate(TinyDiffusion(), 6, out=out, solver=TinyChain(), chunk=CHUNK)
+    shard("0/1")
+    before = sorted(out.parent.rglob("*"))
+    with pytest.raises(ValueError, match="has 6 samples already, 4 were requested"):
+        put_together(out, n=4)
+    assert sorted(out.parent.rglob("*")) == before
+
+
+def test_chunks_that_a_job_finishes_during_a_merge_are_kept(out, shard, digest, monkeypatch):
+    for i in range(2):
+        shard((i, 2), n=10)
+    inner = merging.complete
+
+    def slow(*arguments, **options):
+        inner(*arguments, **options)
+        assert shard("0/2").new == 10
+
+    monkeypatch.setattr(merging, "complete", slow)
+    assert len(put_together(out)) == 10
+    monkeypatch.undo()
+    assert shard("0/2").new == 0
+    shard("1/2")
+    assert put_together(out).content_sha256 == digest()
 
 
 def test_workers_and_executors_within_a_shard(out, shard, digest):
@@ -189,6 +237,54 @@ def test_a_tuned_set_is_refused_and_its_replay_is_not(out, tmp_path):
     assert [d[:2] for d in ds.provenance["tuning"]["decisions"]] == [
         d[:2] for d in tuned.provenance["tuning"]["decisions"]
     ]
+
+
+@pytest.fixture
+def replays(tmp_path):
+    """Two sets of decisions about six chunks that differ for each of them, with the options of their sets."""
+    options = {"chunk": 2, "two_grid": 0}
+    family = datasets.families.get("darcy", resolution=8)
+    tuned = generate(family, 12, out=tmp_path / "tuned.h5", solver="tuned", **options)
+    arms, folders = tuned.provenance["tuning"]["arms"], []
+    for arm in list(arms)[:2]:
+        folder = tmp_path / f"replay-{len(folders)}"
+        folder.mkdir()
+        stored = {key: tuned.provenance[key] for key in ("decision", "discretisation", "family", "sessions")}
+        tuning = {"arms": {arm: arms[arm]}, "decisions": [[chunk, arm, "told"] for chunk in range(6)]}
+        manifest = {"format": "resolvent parts 1", "config": tuned.config, "n": 12, "tuning": tuning, **stored}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        folders.append(folder)
+    return family, options, folders
+
+
+def interrupted(family, out, replay, options):
+    def stop(state):
+        if state.done >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(family, 12, out=out, replay=replay, progress=stop, **options)
+
+
+def test_chunks_of_another_tuned_run_are_not_taken_for_a_replay(out, replays):
+    family, options, (first, second) = replays
+    interrupted(family, out, first, options)
+    with pytest.raises(ReplayError, match=r"set.h5.parts has chunk 0 by .* it is of another run"):
+        generate_shard(family, 12, "0/2", out=out, replay=second, **options)
+    assert not shards_folder(out).exists()
+    assert generate_shard(family, 12, "0/2", out=out, replay=first, **options).new == 4
+
+
+def test_a_chunk_has_the_decision_by_which_it_was_made(out, tmp_path, replays):
+    family, options, (first, second) = replays
+    interrupted(family, out, first, options)
+    other = tmp_path / "elsewhere" / "set.h5"  # where the jobs do not see what was interrupted
+    for i in range(2):
+        generate_shard(family, 12, (i, 2), out=other, replay=second, **options)
+    shards_folder(other).rename(shards_folder(out))
+    ds = merge(out)
+    assert [ds.decisions[chunk].arm for chunk in (0, 1)] != [ds.decisions[chunk].arm for chunk in (2, 3)]
+    assert all(datasets.reproduce(out, 2 * chunk).identical for chunk in range(6))
 
 
 # Kills ---------------------------------------------------------------------------------------------------------------
@@ -279,6 +375,78 @@ def test_a_damaged_shard_is_named_and_made_again(out, shard, digest):
     assert not out.exists()
     assert shard("1/2").new == 4
     assert put_together(out).content_sha256 == digest()
+
+
+def damage(folder, chunk):
+    path = next(folder.glob(f"shard-{chunk:07d}*"))
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+
+
+def test_of_a_damaged_chunk_another_copy_is_taken(out, shard, digest, caplog):
+    shard("0/1")
+    shutil.copytree(shards_of(out)[JobShard(0, 1)], out.with_name("set.h5.parts"))
+    damage(out.with_name("set.h5.parts"), 0)
+    damage(shards_of(out)[JobShard(0, 1)], 5)
+    assert put_together(out).content_sha256 == digest()
+    assert "is missing or damaged" in caplog.text
+    assert not list(out.parent.glob("set.h5.*"))
+
+
+def test_a_damaged_chunk_of_an_ordinary_run_is_made_by_the_command_that_is_named(out, shard, digest):
+    def stop(state):
+        if state.done >= 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(TinyDiffusion(), SAMPLES, out=out, solver=TinyChain(), chunk=CHUNK, progress=stop)
+    for i in range(2):
+        shard((i, 2))
+    damage(out.with_name("set.h5.parts"), 1)
+    with pytest.raises(ShardsMissingError, match=r"chunk 1 is damaged; nothing was published") as caught:
+        put_together(out)
+    assert caught.value.shards == ("1/2",)
+    assert shard("1/2").new == 4
+    assert put_together(out).content_sha256 == digest()
+
+
+@pytest.mark.parametrize(("n", "asked"), [(None, 14), (30, 30)])
+def test_the_commands_ask_for_as_many_samples_as_the_merge(out, shard, monkeypatch, n, asked):
+    for i, made in enumerate((10, 14)):
+        monkeypatch.setattr(sys, "argv", ["resolvent", "generate", "tiny", "-n", str(made), "--shard", f"{i}/2"])
+        shard((i, 2), n=made)
+    with pytest.raises(ShardsMissingError) as caught:
+        put_together(out, n=n)
+    assert caught.value.chunks[0] == 2
+    assert caught.value.commands[0] == f"resolvent generate tiny -n {asked} --shard 0/2"
+
+
+def test_a_complete_shard_of_other_settings_is_refused(out, shard):
+    shard("0/2")
+    folder = shards_of(out)[JobShard(0, 2)]
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+    with pytest.raises(ConfigurationMismatch) as caught:
+        shard("0/2", seed=1, dtype="float32")
+    assert caught.value.differences == {"seed": (0, 1), "dtype": ("float64", "float32")}
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+
+
+def test_flagged_samples_of_a_complete_shard_are_refused_if_asked(out, shard):
+    flagged = shard("0/2", solver=TinyFailing(2), on_failure="flag")
+    assert flagged.new == 16
+    with pytest.raises(CertificationError):
+        shard("0/2", solver=TinyFailing(2))
+    assert shard("0/2", solver=TinyFailing(2), on_failure="flag").new == 0
+
+
+@pytest.mark.parametrize("n", [10, 12])
+def test_a_file_that_is_complete_leaves_nothing_to_its_shards(out, shard, n):
+    generate(TinyDiffusion(), n, out=out, solver=TinyChain(), chunk=CHUNK)
+    for i in range(2):
+        finished = shard((i, 2), n=n)
+        assert (finished.chunks, finished.samples, finished.new) == (0, 0, 0)
+    assert not list(out.parent.glob("set.h5.*"))
 
 
 def test_shards_of_other_configurations_are_refused(out, shard):
@@ -390,6 +558,21 @@ def test_auto_reads_the_environment(shard, monkeypatch):
 )
 def test_commands(command, expected):
     assert command_for(JobShard(1, 2), {"sessions": [{"command": command}]}) == expected
+
+
+def test_the_command_for_a_shard_made_on_mpi_ranks_runs_without_them():
+    command = "/x/resolvent/__main__.py generate d --executor mpi --n=4 -w 1 --shard 0/2"
+    manifest = {"n": 4, "sessions": [{"command": command, "executor": "mpi"}]}
+    assert command_for(JobShard(1, 2), manifest) == "python -m resolvent generate d --n=4 -w 1 --shard 1/2"
+    assert command_for(JobShard(1, 2), manifest, 4) == "python -m resolvent generate d --n=4 -w 1 --shard 1/2"
+    assert command_for(JobShard(1, 2), manifest, 9) == "python -m resolvent generate d -w 1 -n 9 --shard 1/2"
+
+
+@pytest.mark.parametrize("given", ["-n 4", "-n4", "--n 4", "--n=4"])
+def test_the_number_of_samples_in_a_command_is_replaced(given):
+    manifest = {"n": 4, "sessions": [{"command": f"resolvent generate d {given} --shard auto"}]}
+    assert command_for(JobShard(1, 2), manifest, 9) == "resolvent generate d -n 9 --shard 1/2"
+    assert command_for(JobShard(1, 2), {"n": 4}, 9) == "the call that made the others, with n=9 and shard '1/2'"
 
 
 def test_jobs_at_the_same_time_do_not_disturb_one_another(tmp_path, digest):

@@ -2,9 +2,9 @@ import shutil
 from collections import namedtuple
 
 import pytest
-from tiny_family import TinyDiffusion, TinyLU
+from tiny_family import TinyChain, TinyDiffusion, TinyLU
 
-from resolvent.datasets import GenerationInterrupted, StorageError
+from resolvent.datasets import GenerationInterrupted, StorageError, generate_shard, merge
 from resolvent.datasets.storage import file_format
 from resolvent.datasets.storage.capacity import bytes_text
 
@@ -55,6 +55,15 @@ def test_what_is_there_needs_no_room_again(make, disk):
         make(30)
     make(21).close()
     assert len(make(21)) == 21
+
+
+def test_chunks_of_shards_count_only_where_they_are_used(make, disk, tmp_path):
+    out = tmp_path / "tiny.h5"
+    generate_shard(TinyDiffusion(), 20, "0/1", out=out, solver=TinyChain(), chunk=8)
+    disk(30 * file_format.Layout(TinyDiffusion(), "float64").record.itemsize)
+    with pytest.raises(StorageError, match="20 samples do not fit"):
+        make(20)
+    assert len(merge(out, family=TinyDiffusion())) == 20
 
 
 def test_a_system_that_does_not_say_what_is_free_is_not_asked(make, disk):

@@ -12,13 +12,17 @@ import dataclasses
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..settings import differences
+from ..storage.shards import shard_matches
 from ..storage.workspace import parts_folder, read_journal, read_manifest
 from ..worker import ChunkRecord
+
+if TYPE_CHECKING:
+    from ..choosing.replay import Replay
 
 AUTO = "auto"
 """The shard that SLURM gives to a job of an array."""
@@ -71,11 +75,20 @@ def shards_of(out: Path) -> dict[JobShard, Path]:
     """Return the shards that were begun, in order of N and i."""
     found: dict[JobShard, Path] = {}
     folder = shards_folder(out)
-    for path in folder.iterdir() if folder.is_dir() else ():
+    try:
+        paths = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # there are none, or another job has just removed the last
+        return found
+    for path in paths:
         match = re.fullmatch(r"(\d{5,})-of-(\d{5,})", path.name)
         if match and path.is_dir() and int(match[1]) < int(match[2]):
             found[JobShard(int(match[1]), int(match[2]))] = path
     return dict(sorted(found.items(), key=lambda item: (item[0].count, item[0].index)))
+
+
+def parts_of_all(out: Path) -> tuple[Path, ...]:
+    """Return the folders of all unfinished work on an output: that of an ordinary run, and those of shards."""
+    return (parts_folder(out), *shards_of(out).values())
 
 
 def as_shard(shard: str | tuple[int, int] | JobShard, environment: Mapping[str, str] | None = None) -> JobShard:
@@ -134,20 +147,52 @@ def _of_array(environment: Mapping[str, str]) -> JobShard:
 # What others have made ------------------------------------------------------------------------------------------------
 
 
-def made_elsewhere(out: Path, own: Path, config: Mapping[str, Any]) -> dict[int, list[ChunkRecord]]:
-    """Return the finished chunks of a configuration in all other folders of an output, by number.
+def made_elsewhere(
+    out: Path,
+    own: Path,
+    config: Mapping[str, Any],
+    chunks: Collection[int],
+    replay: Replay | None = None,
+    decided: Collection[int] = (),
+) -> dict[int, list[ChunkRecord]]:
+    """Return which of some chunks are finished and undamaged in all other folders of an output, by number.
 
     Their journals are read while they may be written to: a line is there or not yet.
+
+    Parameters
+    ----------
+    own : Path
+        The folder to leave out.
+    config : dict
+        What is of another configuration is left out, too.
+    chunks : collection of int
+        Their files are read.
+    replay : Replay, optional
+        Of a tuned set: a chunk counts only if its decision is known.
+    decided : collection of int
+        Chunks about which the finished file decides.
+
+    Raises
+    ------
+    ReplayError
+        If a chunk there was decided otherwise than in the replay.
     """
     found: dict[int, list[ChunkRecord]] = {}
-    for folder in (parts_folder(out), *shards_of(out).values()):
+    for folder in parts_of_all(out):
         if folder == own:
             continue
-        manifest = read_manifest(folder)
+        try:
+            manifest, journal = read_manifest(folder), read_journal(folder)
+        except FileNotFoundError:  # removed at this moment
+            continue
         if manifest is None or differences(manifest["config"], config):
             continue
-        for chunk, record in read_journal(folder).records.items():
-            if (folder / record.shard).exists():
+        if replay is not None:
+            made = {chunk: decision for chunk, decision in journal.decisions.items() if chunk in journal.records}
+            replay.refuse_other(made, folder)
+        for chunk, record in journal.records.items():
+            known = replay is None or chunk in journal.decisions or chunk in decided
+            if known and chunk in chunks and shard_matches(folder / record.shard, record.sha256):
                 found.setdefault(chunk, []).append(record)
     return found
 
@@ -155,19 +200,34 @@ def made_elsewhere(out: Path, own: Path, config: Mapping[str, Any]) -> dict[int,
 # What to run ----------------------------------------------------------------------------------------------------------
 
 
-def command_for(shard: JobShard, manifest: Mapping[str, Any]) -> str:
+def command_for(shard: JobShard, manifest: Mapping[str, Any], n: int | None = None) -> str:
     """Return the command that makes a shard, from the one that began this or another shard of the set.
+
+    It is one that runs by itself: where chunks were made on MPI ranks, which need mpiexec, it makes them without.
+
+    Parameters
+    ----------
+    n : int, optional
+        Samples to ask for; as many as the other command by default.
 
     Examples
     --------
-    >>> manifest = {"sessions": [{"command": "resolvent generate darcy --out d.h5 --shard auto"}]}
+    >>> manifest = {"n": 100, "sessions": [{"command": "resolvent generate darcy --out d.h5 --shard auto"}]}
     >>> command_for(JobShard(3, 16), manifest)
     'resolvent generate darcy --out d.h5 --shard 3/16'
+    >>> command_for(JobShard(3, 16), manifest, n=200)
+    'resolvent generate darcy --out d.h5 -n 200 --shard 3/16'
     """
-    words = shlex.split(str(manifest["sessions"][-1]["command"])) if manifest.get("sessions") else []
-    kept = list(_without_shard(words))
+    session = manifest["sessions"][-1] if manifest.get("sessions") else {"command": ""}
+    words = shlex.split(str(session["command"]))
+    kept = list(_without("--shard", words))
+    other_n = n is not None and n != manifest.get("n")
     if len(kept) == len(words) or "generate" not in kept:
-        return f"the call that made the others, with shard {str(shard)!r}"
+        return f"the call that made the others, with {f'n={n} and ' if other_n else ''}shard {str(shard)!r}"
+    if session.get("executor") == "mpi":
+        kept = list(_without("--executor", kept))
+    if other_n:
+        kept = [*_without("--n", _without("-n", kept)), "-n", str(n)]
     if kept[0].endswith("__main__.py"):
         kept[:1] = ["python", "-m", __name__.partition(".")[0]]
     elif "/" in kept[0]:
@@ -175,12 +235,14 @@ def command_for(shard: JobShard, manifest: Mapping[str, Any]) -> str:
     return f"{shlex.join(kept)} --shard {shard}"
 
 
-def _without_shard(words: list[str]) -> Iterator[str]:
+def _without(option: str, words: Iterable[str]) -> Iterator[str]:
+    """Yield the words of a command without an option and its value, which may be one word."""
+    joined = f"{option}=" if option.startswith("--") else option
     skip = False
     for word in words:
         if skip:
             skip = False
-        elif word == "--shard":
+        elif word == option:
             skip = True
-        elif not word.startswith("--shard="):
+        elif not word.startswith(joined):
             yield word

@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import StorageError
-from ..placing.sharding import shards_of
 from .file_format import USER_BLOCK, Layout
-from .workspace import parts_folder
 
 
-def refuse_full_disk(out: Path, layout: Layout, n: int, made: int) -> None:
+def refuse_full_disk(out: Path, layout: Layout, n: int, made: int, parts: Iterable[Path]) -> None:
     """Raise StorageError if a set cannot fit on the disk, before anything of it is written.
 
     When the file is put together the finished chunks are still there, so that both need room at once. Where the
@@ -23,17 +22,15 @@ def refuse_full_disk(out: Path, layout: Layout, n: int, made: int) -> None:
     ----------
     n, made : int
         Samples of the set, and how many of them the finished file at `out` has already.
+    parts : iterable of Path
+        Folders whose finished chunks will be used, so that they need no room again.
     """
     folder = next((parent for parent in out.absolute().parents if parent.is_dir()), None)
     if folder is None:
         return
     try:
         disk = shutil.disk_usage(folder)
-        begun = sum(
-            entry.stat().st_size
-            for parts in (parts_folder(out), *shards_of(out).values())
-            for entry in parts.glob("*.npy")
-        )
+        begun = sum(entry.stat().st_size for begun_in in parts for entry in begun_in.glob("*.npy"))
     except OSError:
         return
     file = USER_BLOCK + n * sum(column.dtype.itemsize * math.prod(column.shape) for column in layout.columns)

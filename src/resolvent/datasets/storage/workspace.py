@@ -21,6 +21,7 @@ While ``X.h5`` is being generated, ``X.h5.parts/`` holds
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import logging
 import os
@@ -44,6 +45,9 @@ _MANIFEST = "manifest.json"
 _JOURNAL = "journal.jsonl"
 _LOCK = "lock"
 _FORMAT = "resolvent parts 1"
+
+_TRIES = 100
+"""How often a folder may vanish while it is entered: other jobs remove theirs, and no path vanishes for ever."""
 
 
 def parts_folder(out: Path) -> Path:
@@ -143,11 +147,14 @@ class Workspace:
     # Lock ------------------------------------------------------------------------------------------------------------
 
     def _acquire(self) -> None:
-        while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        for tried in itertools.count(1):
             try:
+                self.folder.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-            except FileNotFoundError:  # the folder was removed by a process that has just finished
+            except (FileNotFoundError, FileExistsError):
+                # The folder, or that of all shards, was removed by a process that has just finished.
+                if tried == _TRIES:
+                    raise
                 continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -243,9 +250,10 @@ class Workspace:
         return name in (_LOCK, _MANIFEST, _JOURNAL) or name.endswith((".npy", ".tmp"))
 
     def _refuse_foreign_files(self) -> None:
-        if not self.folder.is_dir():
+        try:
+            foreign = [entry.name for entry in os.scandir(self.folder) if not self._is_ours(entry.name)]
+        except (FileNotFoundError, NotADirectoryError):
             return
-        foreign = [entry.name for entry in os.scandir(self.folder) if not self._is_ours(entry.name)]
         if foreign:
             raise StorageError(
                 f"{self.folder} holds files that are not parts of a set ({', '.join(sorted(foreign)[:3])}): move them, "
