@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ...operators.spectral_mixture import SpectralMixture, matern, mixture, squared_exponential
 from .adam import AdamGP, AdamState
 from .boundary import Dirichlet
 from .chebyshev import ChebyshevFunction, solve_chebyshev
 from .coefficient_inversion import CoefficientInversion, invert_coefficients
 from .defect import Defect
 from .field import Field
-from .kernels import SpectralMixture, matern, mixture, squared_exponential
 from .pde import PDE, Observations, laplacian
 from .posterior import Posterior
 from .solve import solve

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...operators.spectral_mixture import Shape, SpectralMixture
 from .direct import source_kernels
-from .kernels import Shape, SpectralMixture
 from .pde import PDE
 from .posterior import Functionals, Posterior
 

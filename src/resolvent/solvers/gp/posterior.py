@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 
-from .kernels import SpectralMixture
+from ...operators.spectral_mixture import SpectralMixture
 from .pde import PDE, Orders
 
 LARGEST = 6000

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...operators.spectral_mixture import Shape, SpectralMixture
 from .adam import AdamGP
 from .collocation import unknown_nodes
 from .defect import Defect, estimate_defect
@@ -17,7 +18,6 @@ from .features import FeatureSystem, solve_by_features, solve_nonlinear_by_featu
 from .field import Evaluable, Field
 from .frequencies import check_carried, source_peaks
 from .kernel_axis import KernelAxis
-from .kernels import Shape, SpectralMixture
 from .pde import PDE
 from .posterior import Posterior, functionals
 
