@@ -9,6 +9,7 @@ from .chebyshev import ChebyshevFunction, solve_chebyshev
 from .coefficient_inversion import CoefficientInversion, invert_coefficients
 from .defect import Defect
 from .field import Field
+from .grid_posterior import GridPosterior
 from .pde import PDE, Observations, laplacian
 from .posterior import Posterior
 from .solve import solve
@@ -25,6 +26,7 @@ __all__ = [
     "Defect",
     "Dirichlet",
     "Field",
+    "GridPosterior",
     "Observations",
     "Posterior",
     "SourceInversion",

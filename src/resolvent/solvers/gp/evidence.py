@@ -9,7 +9,7 @@ import numpy as np
 from ...operators.spectral_mixture import Shape, SpectralMixture
 from .direct import source_kernels
 from .pde import PDE
-from .posterior import Functionals, Posterior
+from .posterior import Functionals, Posterior, functionals
 
 SCALES = (-4.0, -2.0, 0.0, 2.0)
 """Values of log_ls to begin with."""
@@ -20,8 +20,16 @@ REACH = 12.0
 SPREAD = 2.0
 """Standard deviation of the prior of these changes: what the data say nothing about stays, and keeps its variance."""
 
+PART, PART_SEED = 300, 20240607
+"""Equations by whose evidence kernels for a large grid are chosen, and the seed they are drawn with."""
 
-def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functionals]) -> Posterior:
+
+def best_posterior(
+    pde: PDE,
+    nodes: Sequence[np.ndarray],
+    data: Sequence[Functionals],
+    shapes: Sequence[Shape] = ("student-t", "gaussian"),
+) -> Posterior:
     """Return the posterior of the largest evidence found.
 
     A scan over shapes and scales, frequencies being those that stand out of the noise in the data; then the simplex
@@ -33,7 +41,6 @@ def best_posterior(pde: PDE, nodes: Sequence[np.ndarray], data: Sequence[Functio
     from scipy.optimize import minimize
 
     best: Posterior | None = None
-    shapes: tuple[Shape, ...] = ("student-t", "gaussian")
     for shape in shapes:
         for log_ls in SCALES:
             posterior = Posterior(source_kernels(pde, nodes, log_ls, shape), data)
@@ -78,3 +85,20 @@ def changed(kernels: Sequence[SpectralMixture], theta: np.ndarray) -> list[Spect
         made.append(kernel.with_(log_w=log_w, log_ls=kernel.log_ls + part[0]))
         begin += kernel.mu.size
     return made
+
+
+def kernels_from_part(pde: PDE, nodes: Sequence[np.ndarray]) -> list[SpectralMixture]:
+    """Return kernels for a large grid: smooth ones, by the evidence of some hundred of its equations and values.
+
+    Which ones is drawn with a fixed seed, so that the choice is a function of the data.
+    """
+    rng = np.random.default_rng(PART_SEED)
+    parts = []
+    for place, d in enumerate(functionals(pde, nodes)):
+        size = min(len(d.values), PART if place == 0 else PART // 6)
+        chosen = np.sort(rng.choice(len(d.values), size, replace=False))
+        terms = tuple((orders, c[chosen] if isinstance(c, np.ndarray) else c) for orders, c in d.terms)
+        parts.append(Functionals(d.points[chosen], terms, d.values[chosen], d.noise))
+    best = best_posterior(pde, nodes, parts, ("gaussian",))
+    first, *others = best.kernels
+    return [first.with_(log_w=first.log_w + np.log(best.amplitude)), *others]
