@@ -114,8 +114,8 @@ class GridPosterior:
         if self.remainder > 1.0:
             raise ValueError(
                 f"the grid is too coarse for the kernels: u at the nodes leaves {self.remainder:.2g} times the "
-                "variance of the source's noise unknown of the equation, with errors that are not independent; give smoother "
-                "kernels (shape 'gaussian'), more nodes, or so few that the posterior is dense"
+                "variance of the source's noise unknown of the equation, with errors that are not independent; give "
+                "smoother kernels (shape 'gaussian'), more nodes, or so few that the posterior is dense"
             )
         self._G, self._M = self._equation(), self._preconditioner()
         self._known = self._extended()
@@ -153,7 +153,7 @@ class GridPosterior:
                 parts = [axis.root(r) @ T[i] for axis, T, r in zip(self._axes, rows, term.orders, strict=True)]
                 row += term.c * _outer(parts)
             out[i] = prior[i] - float(np.vdot(row, self._solve(row)[0]))
-        return self._scale**2 * np.maximum(out, 0.0) + self._between(points)
+        return np.asarray(self._scale**2 * np.maximum(out, 0.0) + self._between(points))
 
     def samples(self, points: np.ndarray, size: int, rng: np.random.Generator | int) -> np.ndarray:
         """Return draws of u at points, (size, m): a draw of the prior, corrected by one system each."""
@@ -201,7 +201,7 @@ class GridPosterior:
             log += U.size / U.shape[j] * float(np.log(a.values).sum())
         inner = [np.linalg.slogdet(axis.covariance(0, 0))[1] for axis in self._axes]
         log -= sum(self._y.size / n * float(part) for n, part in zip(self.shape, inner, strict=True))
-        return -0.5 * (float(np.vdot(U, weights)) + log + count * math.log(2.0 * math.pi))
+        return float(-0.5 * (float(np.vdot(U, weights)) + log + count * math.log(2.0 * math.pi)))
 
     # Construction --------------------------------------------------------------------------------------------------
 
