@@ -10,6 +10,7 @@ import numpy as np
 
 from ...operators.spectral_mixture import Shape, SpectralMixture
 from .adam import AdamGP
+from .averaged_posterior import AveragedPosterior
 from .collocation import unknown_nodes
 from .defect import Defect, estimate_defect
 from .direct import DirectSolution, solve_by_choice, solve_direct
@@ -175,6 +176,7 @@ def _by_posterior(pde: PDE, nodes: list[np.ndarray], given: list[SpectralMixture
         about = {"kernels": [repr(k) for k in large.kernels], "iterations": large.iterations}
         return Field(pde, "posterior", large, nodes, about, None, large)
     data = functionals(pde, nodes)
+    posterior: Posterior | AveragedPosterior
     if given is not None:
         posterior = Posterior(given, data, amplitude=1.0)
     else:
@@ -184,6 +186,8 @@ def _by_posterior(pde: PDE, nodes: list[np.ndarray], given: list[SpectralMixture
         "amplitude": posterior.amplitude,
         "evidence": posterior.evidence,
     }
+    if isinstance(posterior, AveragedPosterior):
+        found["averaged over"] = len(posterior.members)
     return Field(pde, "posterior", posterior, nodes, found, None, posterior)
 
 
