@@ -39,7 +39,7 @@ def best_posterior(
 
     A scan over shapes and scales, frequencies being those that stand out of the noise in the data; then the simplex
     method of Nelder and Mead on scale, weights and frequencies of the best, one set an axis, with a wide log-normal
-    prior (frequencies: half a period of the box). The amplitude is maximised over for each candidate. Around the
+    prior (frequencies: half a period of the box). The amplitude is averaged over for each candidate. Around the
     maximum, kernels are weighted by their evidence (`averaged`). At most some hundred evaluations of O(m³) for m
     functionals; where these are too many, the best of the scan stands alone, and its error bars may be too small.
     """
@@ -49,7 +49,7 @@ def best_posterior(
     for shape in shapes:
         for log_ls in SCALES:
             posterior = Posterior(source_kernels(pde, nodes, log_ls, shape), data)
-            if best is None or posterior.evidence > best.evidence:
+            if best is None or posterior.marginal > best.marginal:
                 best = posterior
     assert best is not None  # there are scales to try
     start = best.kernels
@@ -59,7 +59,14 @@ def best_posterior(
     size = sum(freedom(k) for k in start)
     if evaluations < 4 * size:
         return AveragedPosterior([best], np.ones(1))
-    highest: list[tuple[float, np.ndarray, Posterior]] = [(best.evidence, np.zeros(size), best)]
+    # Scales are expected around the middle of the scan, weights equal, frequencies where the transform has them.
+    middle, place = np.zeros(size), 0
+    for kernel in start:
+        middle[place] = float(np.mean(SCALES)) - kernel.log_ls[0]
+        place += freedom(kernel)
+    highest: list[tuple[float, np.ndarray, Posterior]] = [
+        (best.marginal - 0.5 * float(middle @ middle) / SPREAD**2, np.zeros(size), best)
+    ]
 
     def score(theta: np.ndarray) -> tuple[float, Posterior | None]:
         """Return the logarithm of evidence times prior; None where it is not positive definite to working precision."""
@@ -67,13 +74,13 @@ def best_posterior(
             posterior = Posterior(changed(start, np.clip(theta, -REACH, REACH), bins), data)
         except ValueError:
             return -np.inf, None
-        value = posterior.evidence - 0.5 * float(np.sum((theta / SPREAD) ** 2))
+        value = posterior.marginal - 0.5 * float(np.sum(((theta - middle) / SPREAD) ** 2))
         if value > highest[0][0]:
             highest[0] = value, theta.copy(), posterior
         return value, posterior
 
     simplex = np.vstack([np.zeros(size), 1.5 * np.eye(size)])
-    options = {"maxfev": evaluations, "initial_simplex": simplex, "fatol": 0.01}
+    options = {"maxfev": evaluations, "initial_simplex": simplex, "fatol": 0.01, "xatol": 0.01}
     minimize(lambda theta: min(-score(theta)[0], 1e300), simplex[0], method="Nelder-Mead", options=options)
     return averaged(score, *highest[0])
 
