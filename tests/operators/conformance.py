@@ -19,7 +19,7 @@ from resolvent.operators import (
     Masked,
     Props,
     Sparse,
-    SpectralKernel,
+    SpectralMixture,
     SumOfKroneckers,
     Toeplitz,
     kernel_matrix,
@@ -99,7 +99,7 @@ def kept(*grid):
     return np.random.default_rng(9).random(grid) > 0.4
 
 
-KERNEL = SpectralKernel([1.0, 0.5], [1.0, 0.0], [0.0, 2.0])
+KERNEL = SpectralMixture(np.log([1.0, 0.5]), [1.0, 0.0], [0.0, 2.0])
 
 KRONECKER: dict[str, Callable[[], LinearOperator]] = {
     "Kronecker rectangular": lambda: Kronecker(random_dense(3, 4), random_dense(5, 2)),

@@ -22,7 +22,7 @@ from resolvent.operators import (
     Masked,
     Props,
     Sparse,
-    SpectralKernel,
+    SpectralMixture,
     StructureError,
     SumOfKroneckers,
     Toeplitz,
@@ -213,7 +213,7 @@ def test_non_normal_sums_are_solved_backward_stably_by_schur_factors(kind):
     if kind == "Chebyshev":
         A, B = chebyshev(101), chebyshev(101)
     else:
-        kernel = SpectralKernel(np.full(5, 0.2), np.full(5, -6.0), np.linspace(0.0, 1.0, 5), window="gaussian")
+        kernel = SpectralMixture(np.log(np.full(5, 0.2)), np.full(5, -6.0), np.linspace(0.0, 1.0, 5), "gaussian")
         A = B = KernelDiff(kernel, np.linspace(0.0, 2.0 * np.pi, 102), 2, eps=1e-10).to_dense()[1:-1, 1:-1]
     F = random(100)
 

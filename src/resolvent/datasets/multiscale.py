@@ -20,8 +20,8 @@ import numpy as np
 import scipy.fft
 from numpy.polynomial import chebyshev
 
+from ..operators.spectral_mixture import Shape
 from ..solvers.gp import PDE, Dirichlet, SpectralMixture, laplacian, mixture, solve_chebyshev
-from ..solvers.gp.kernels import Shape
 
 TURN = 2.0 * math.pi
 

@@ -15,7 +15,7 @@ from .diagonal import Diagonal
 from .ensemble import Ensemble
 from .errors import StructureError
 from .function import Function
-from .kernel_diff import KernelDiff, kernel_matrix
+from .kernel_diff import KernelDiff, StationaryKernel, kernel_matrix
 from .kronecker import Kronecker
 from .kronecker_plus_diagonal import KroneckerPlusDiagonal
 from .kronecker_sum import KroneckerSum
@@ -24,7 +24,7 @@ from .product import Product
 from .props import SPD, Props
 from .scaled import Scaled
 from .sparse import Sparse
-from .spectral_kernel import SpectralKernel, StationaryKernel
+from .spectral_mixture import SpectralMixture
 from .stencil import Stencil
 from .sum import Sum
 from .sum_of_kroneckers import SumOfKroneckers
@@ -49,7 +49,7 @@ __all__ = [
     "Report",
     "Scaled",
     "Sparse",
-    "SpectralKernel",
+    "SpectralMixture",
     "StationaryKernel",
     "Stencil",
     "StructureError",

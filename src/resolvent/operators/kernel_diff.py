@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.linalg
@@ -11,11 +11,18 @@ import scipy.sparse as sp
 from .base import Array, LinearOperator
 from .dense import Dense
 from .props import Props
-from .spectral_kernel import StationaryKernel
 from .toeplitz import Toeplitz
 
 _UNIFORM = 1e-12
 """Deviation of points from equal spacing, relative to their extent, up to which they are taken for equally spaced."""
+
+
+@runtime_checkable
+class StationaryKernel(Protocol):
+    """What differentiation matrices need of a covariance k(x − x′): its derivatives at distances d ≥ 0."""
+
+    def derivative(self, d: Any, order: int = 0) -> np.ndarray:
+        """Return k^(order)(d), an array like d."""
 
 
 def kernel_matrix(kernel: StationaryKernel, x: Any, y: Any = None, order: int = 0) -> LinearOperator:
@@ -24,7 +31,7 @@ def kernel_matrix(kernel: StationaryKernel, x: Any, y: Any = None, order: int = 
     Parameters
     ----------
     kernel : StationaryKernel
-        Such as `SpectralKernel`.
+        Such as `SpectralMixture`.
     x : (m,) array
     y : (n,) array, optional
         By default x itself.
@@ -38,8 +45,8 @@ def kernel_matrix(kernel: StationaryKernel, x: Any, y: Any = None, order: int = 
     Examples
     --------
     >>> import numpy as np
-    >>> from resolvent.operators import SpectralKernel, kernel_matrix
-    >>> k = SpectralKernel([1.0], [0.0], [3.0])
+    >>> from resolvent.operators import SpectralMixture, kernel_matrix
+    >>> k = SpectralMixture([0.0], [0.0], [3.0])
     >>> kernel_matrix(k, np.linspace(0.0, 1.0, 50), order=2)
     Toeplitz(50 x 50, float64, symmetric)
     """
@@ -104,9 +111,9 @@ class KernelDiff(LinearOperator):
     Examples
     --------
     >>> import numpy as np
-    >>> from resolvent.operators import KernelDiff, SpectralKernel
+    >>> from resolvent.operators import KernelDiff, SpectralMixture
     >>> x = np.linspace(0.0, 1.0, 40)
-    >>> D = KernelDiff(SpectralKernel([1.0], [0.0], [0.0], window="gaussian"), x, 1, eps=1e-10)
+    >>> D = KernelDiff(SpectralMixture([0.0], [0.0], [0.0], "gaussian"), x, 1, eps=1e-10)
     >>> bool(np.abs(D @ np.sin(x) - np.cos(x)).max() < 1e-4)
     True
     """

@@ -189,3 +189,13 @@ def test_first_order_equations_go_from_their_end(ends):
     assert field.defect.error < 1e-8
     kernel = solve(pde, method="kernel", n=60)
     assert np.abs(kernel(x) - u(x)).max() < 1e-5
+
+
+def test_operators_of_kernels_give_the_same_differentiation_matrices():
+    from resolvent.operators import KernelDiff
+    from resolvent.solvers.gp.kernel_axis import KernelAxis
+
+    k, x = mixture([0.0, 2.0], 0.0), np.linspace(0.0, 1.0, 15)
+    for order in (1, 2):
+        expected = KernelAxis(k, x).differentiation(order, 1e-8)
+        assert np.abs(KernelDiff(k, x, order, eps=1e-8).to_dense() - expected).max() < 1e-6 * np.abs(expected).max()

@@ -140,7 +140,7 @@ def test_a_missing_side_is_made_up_for_by_sensors():
 def test_too_many_functionals_and_indefinite_covariances_are_said():
     pde, _, _ = equations(None, 2)
     with pytest.raises(ValueError, match="too many for a dense posterior"):
-        solve(pde, n=80, kernels=mixture([0.0], 0.0))
+        Posterior([mixture([0.0], 0.0)] * 2, functionals(pde, pde.grid((80, 80))))
 
     class Indefinite(type(mixture([0.0]))):
         def __call__(self, lag, order=0):

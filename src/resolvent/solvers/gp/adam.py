@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from ...operators.spectral_mixture import Shape, SpectralMixture
 from .along import along, unfolded
 from .interpolant import KernelInterpolant
 from .kernel_axis import KernelAxis
-from .kernels import Shape, SpectralMixture
 from .pde import PDE
 
 JITTER = 1e-6

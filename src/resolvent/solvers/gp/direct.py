@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ...operators.spectral_mixture import Shape, SpectralMixture, mixture
 from .collocation import Collocation, LinearSolve, orders_along
 from .defect import Defect, estimate_defect
 from .frequencies import source_peaks
 from .interpolant import KernelInterpolant
 from .kernel_axis import KernelAxis
-from .kernels import Shape, SpectralMixture, mixture
 from .pde import PDE
 
 JITTERS = (1e-8, 1e-10, 1e-12, 1e-13)

@@ -14,6 +14,8 @@ from .pde import PDE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from .averaged_posterior import AveragedPosterior
+    from .grid_posterior import GridPosterior
     from .posterior import Posterior
 
 
@@ -42,7 +44,7 @@ class Field:
         The representation: features, a kernel interpolant, or a posterior.
     defect : Defect or None
         The estimated error, for exact and complete data.
-    posterior : Posterior or None
+    posterior : Posterior, AveragedPosterior, GridPosterior or None
         For noisy or incomplete data.
     diagnostics : dict
         What the method found and took.
@@ -58,7 +60,7 @@ class Field:
         nodes: Sequence[np.ndarray],
         diagnostics: Mapping[str, Any],
         defect: Defect | None = None,
-        posterior: Posterior | None = None,
+        posterior: Posterior | AveragedPosterior | GridPosterior | None = None,
     ) -> None:
         self.pde, self.method, self.function, self.nodes = pde, method, function, list(nodes)
         self.diagnostics, self.defect, self.posterior = dict(diagnostics), defect, posterior

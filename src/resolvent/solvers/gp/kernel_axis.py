@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from .kernels import SpectralMixture, is_uniform
+from ...operators.kernel_diff import is_uniform
+from ...operators.spectral_mixture import SpectralMixture
 
 INDEFINITE = 1e3
 """Negative eigenvalues beyond this multiple of n u ‖K‖ are no rounding errors."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 
-from .kernels import SpectralMixture
+from ...operators.spectral_mixture import SpectralMixture
 from .pde import PDE, Orders
 
 LARGEST = 6000
@@ -108,12 +108,14 @@ class Posterior:
         One an axis.
     data : sequence of Functionals
     amplitude : float, optional
-        s²; by default that of the largest evidence.
+        s². By default, mean and covariance are averaged over s², weighted by the evidence.
 
     Attributes
     ----------
     amplitude, evidence : float
-        s² and the logarithm of the evidence.
+        s², by default that of the largest evidence, and the logarithm of its evidence.
+    marginal : float
+        Logarithm of the evidence integrated over log s², where no amplitude is given.
     """
 
     def __init__(
@@ -126,7 +128,9 @@ class Posterior:
                 f"{m} equations, boundary values and observations are too many for a dense posterior (at most "
                 f"{LARGEST}): give a smaller n"
             )
-        K = np.block([[cross_covariance(kernels, a, b) for b in data] for a in data])
+        upper = {(i, j): cross_covariance(kernels, data[i], data[j]) for j in range(len(data)) for i in range(j + 1)}
+        places = range(len(data))
+        K = np.block([[upper[i, j] if i <= j else upper[j, i].T for j in places] for i in places])
         if not (np.diag(K) >= 0.0).all() or not np.isfinite(K).all():
             raise ValueError(
                 f"the covariance of the data is indefinite: its smallest variance is {np.diag(K).min():.3g}; kernels "
@@ -149,13 +153,16 @@ class Posterior:
         self._y = self._V.T @ (self._root * y)
         self._constant = float(np.log(self._root).sum()) - 0.5 * m * np.log(2.0 * np.pi)
         self.amplitude = self._best_amplitude() if amplitude is None else float(amplitude)
-        self.evidence = self._evidence(self.amplitude)
-        gain = self.amplitude / (1.0 + self.amplitude * self._eigenvalues)
-        self._weights = self._root * (self._V @ (gain * self._y))
+        self.evidence = self.marginal = self._evidence(self.amplitude)
+        self._amplitudes, self._shares = np.array([self.amplitude]), np.ones(1)
+        if amplitude is None:
+            self._spread_amplitude()
+        gain = self._amplitudes / (1.0 + self._amplitudes * self._eigenvalues[:, None])
+        self._weights = self._root[:, None] * (self._V @ (gain * self._y[:, None]))
 
     def at(self, points: np.ndarray, orders: Orders) -> np.ndarray:
         """Return the posterior mean of a derivative at points of shape (m, d)."""
-        return np.asarray(self._cross(points, orders) @ self._weights)
+        return np.asarray(self._cross(points, orders) @ (self._weights @ self._shares))
 
     def on_tensor(self, axes: Sequence[np.ndarray], orders: Orders) -> np.ndarray:
         """Return the posterior mean of a derivative at the nodes of a grid."""
@@ -167,19 +174,20 @@ class Posterior:
 
     def variance(self, points: np.ndarray) -> np.ndarray:
         """Return the posterior variance of u at points, (m,)."""
-        prior = self.amplitude * float(np.prod([k.variance for k in self.kernels]))
+        prior = float(self._shares @ self._amplitudes) * float(np.prod([k.variance for k in self.kernels]))
         out = np.empty(len(points))
         step = max((1 << 23) // self._root.size, 1)
         for i in range(0, len(points), step):
-            B = self._turned(points[i : i + step])
-            out[i : i + step] = prior - np.einsum("mi,mi->m", B, B)
+            told, means = self._told(points[i : i + step])
+            out[i : i + step] = prior - np.einsum("mi,mi->m", told, told) + np.sum(means**2, axis=1)
         return np.maximum(out, 0.0)
 
     def covariance(self, points: np.ndarray) -> np.ndarray:
         """Return the posterior covariance of u between points, (m, m)."""
         here = self._values_at(points)
-        B = self._turned(points)
-        return np.asarray(self.amplitude * cross_covariance(self.kernels, here, here) - B @ B.T)
+        told, means = self._told(points)
+        prior = float(self._shares @ self._amplitudes) * cross_covariance(self.kernels, here, here)
+        return np.asarray(prior - told @ told.T + means @ means.T)
 
     def samples(self, points: np.ndarray, size: int, rng: np.random.Generator | int) -> np.ndarray:
         """Return draws of u at points, (size, m)."""
@@ -199,11 +207,16 @@ class Posterior:
     def _values_at(self, points: np.ndarray) -> Functionals:
         return Functionals(points, (((0,) * len(self.kernels), 1.0),), np.zeros(len(points)), 0.0)
 
-    def _turned(self, points: np.ndarray) -> np.ndarray:
-        """Return B with prior − B Bᵀ the posterior covariance."""
+    def _told(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return B and M with prior − B Bᵀ + M Mᵀ the posterior covariance.
+
+        B Bᵀ is what the data tell for each amplitude, on average; M has the means of the amplitudes, less their mean.
+        """
         k = self._cross(points, (0,) * len(self.kernels))
-        scale = self.amplitude / np.sqrt(1.0 + self.amplitude * self._eigenvalues)
-        return np.asarray(((k * self._root) @ self._V) * scale)
+        gains = self._amplitudes**2 / (1.0 + self._amplitudes * self._eigenvalues[:, None])
+        means = k @ self._weights
+        means = (means - (means @ self._shares)[:, None]) * np.sqrt(self._shares)
+        return np.asarray(((k * self._root) @ self._V) * np.sqrt(gains @ self._shares)), np.asarray(means)
 
     def _evidence(self, amplitude: float) -> float:
         spread = 1.0 + amplitude * self._eigenvalues
@@ -217,7 +230,25 @@ class Posterior:
         if not largest > 0.0:
             return 1.0
         grid = np.linspace(-25.0, 45.0, 71) - np.log(largest)
-        best = int(np.argmax([self._evidence(float(np.exp(t))) for t in grid]))
+        spread = 1.0 + np.exp(grid)[:, None] * self._eigenvalues
+        best = int(np.argmin(np.log(spread).sum(axis=1) + np.sum(self._y**2 / spread, axis=1)))
         bounds = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
         found = minimize_scalar(lambda t: -self._evidence(float(np.exp(t))), bounds=bounds, method="bounded")
         return float(np.exp(found.x))
+
+    def _spread_amplitude(self) -> None:
+        """Weight amplitudes around the best by their evidence, evenly in the logarithm.
+
+        With f(log s²) the evidence, each eigenvalue far above the noise adds 1/2 to −f″ at the maximum. The tail goes
+        further up than down: where few of them tell the amplitude, it may be much larger.
+        """
+        h = 0.05
+        centre = np.log(self.amplitude)
+        bend = 2.0 * self.evidence - sum(self._evidence(float(np.exp(centre + s * h))) for s in (-1.0, 1.0))
+        step = 0.6 / np.sqrt(max(bend / h**2, 0.25))
+        self._amplitudes = np.exp(centre + step * np.arange(-5.0, 11.0))
+        spread = 1.0 + self._amplitudes[:, None] * self._eigenvalues
+        found = self._constant - 0.5 * (np.log(spread).sum(axis=1) + np.sum(self._y**2 / spread, axis=1))
+        shares = np.exp(found - self.evidence)
+        self._shares = shares / shares.sum()
+        self.marginal = self.evidence + float(np.log(shares.sum() * step))

@@ -8,18 +8,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...operators.spectral_mixture import Shape, SpectralMixture
 from .adam import AdamGP
+from .averaged_posterior import AveragedPosterior
 from .collocation import unknown_nodes
 from .defect import Defect, estimate_defect
 from .direct import DirectSolution, solve_by_choice, solve_direct
-from .evidence import best_posterior
+from .evidence import best_posterior, kernels_from_part
 from .features import FeatureSystem, solve_by_features, solve_nonlinear_by_features
 from .field import Evaluable, Field
 from .frequencies import check_carried, source_peaks
+from .grid_posterior import GridPosterior
 from .kernel_axis import KernelAxis
-from .kernels import Shape, SpectralMixture
 from .pde import PDE
-from .posterior import Posterior, functionals
+from .posterior import LARGEST, Posterior, functionals
 
 Method = Literal["auto", "features", "kernel", "posterior", "adam"]
 GOOD = 1e-8
@@ -53,7 +55,8 @@ def solve(
     "auto"        features on a line and kernels in a box where data are exact and complete, else the posterior
     "features"    least squares in polynomials times sines and cosines, frequencies found (one axis, exact data)
     "kernel"      collocation with kernels: given ones, or those with the smallest estimated error (exact data)
-    "posterior"   mean and variance given noisy or incomplete data; kernels by evidence unless given
+    "posterior"   mean and variance given noisy or incomplete data; kernels by evidence unless given; beyond 6000 nodes
+                  on their tensor grid, for a noisy source and exact boundary values
     "adam"        the published training by Adam, for comparison
     ============  ======================================================================================================
 
@@ -168,7 +171,12 @@ def _by_kernels(
 def _by_posterior(pde: PDE, nodes: list[np.ndarray], given: list[SpectralMixture] | None) -> Field:
     if pde.nonlinear is not None:
         raise ValueError("posteriors are for linear equations: linearise, or give exact and complete data")
+    if math.prod(x.size for x in nodes) > LARGEST:
+        large = GridPosterior(given or kernels_from_part(pde, nodes), pde, nodes)
+        about = {"kernels": [repr(k) for k in large.kernels], "iterations": large.iterations}
+        return Field(pde, "posterior", large, nodes, about, None, large)
     data = functionals(pde, nodes)
+    posterior: Posterior | AveragedPosterior
     if given is not None:
         posterior = Posterior(given, data, amplitude=1.0)
     else:
@@ -178,6 +186,8 @@ def _by_posterior(pde: PDE, nodes: list[np.ndarray], given: list[SpectralMixture
         "amplitude": posterior.amplitude,
         "evidence": posterior.evidence,
     }
+    if isinstance(posterior, AveragedPosterior):
+        found["averaged over"] = len(posterior.members)
     return Field(pde, "posterior", posterior, nodes, found, None, posterior)
 
 

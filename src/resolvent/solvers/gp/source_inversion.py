@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 
+from ...operators.spectral_mixture import SpectralMixture, mixture
 from .along import along
 from .chebyshev import ChebyshevFunction, barycentric_rows, chebyshev_system
 from .collocation import Collocation
-from .kernels import SpectralMixture, mixture
 from .pde import PDE
 from .posterior import EXACT
 from .tikhonov import ridge, series_rows, smoothness

@@ -1,4 +1,4 @@
-"""Covariance functions with several frequencies, and their derivatives."""
+"""Covariance functions with several frequencies, and their derivatives by lag and by parameters."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .kernel_diff import is_uniform
+
 Shape = Literal["student-t", "gaussian"]
 HIGHEST = 4
 """Highest derivative: two on either argument. The student-t mixture has no more at the origin."""
-UNIFORM = 1e-12
-"""Relative difference of spacings, beyond rounding of the coordinates, up to which a grid counts as uniform."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class SpectralMixture:
     Examples
     --------
     >>> import numpy as np
-    >>> from resolvent.solvers.gp import SpectralMixture
+    >>> from resolvent.operators import SpectralMixture
     >>> k = SpectralMixture(log_w=np.zeros(1), log_ls=np.zeros(1), mu=np.array([1.0]), shape="gaussian")
     >>> k([0.0, 0.5]).round(6), k([0.1, -0.1], order=1).round(6)
     (array([ 1.      , -0.778801]), array([-3.816609,  3.816609]))
@@ -58,7 +58,14 @@ class SpectralMixture:
     shape: Shape = "student-t"
 
     def __post_init__(self) -> None:
-        arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in (self.log_w, self.log_ls, self.mu)))
+        given = [np.atleast_1d(np.asarray(v, float)) for v in (self.log_w, self.log_ls, self.mu)]
+        try:
+            arrays = np.broadcast_arrays(*given)
+        except ValueError:
+            raise ValueError(
+                "log_w, log_ls and mu must be one number a component, got shapes "
+                + ", ".join(str(v.shape) for v in given)
+            ) from None
         for name, values in zip(("log_w", "log_ls", "mu"), arrays, strict=True):
             if values.ndim != 1 or not values.size:
                 raise ValueError(f"{name} must be one number a component, of shape (Q,), got shape {values.shape}")
@@ -75,6 +82,7 @@ class SpectralMixture:
 
     def __call__(self, lag: npt.ArrayLike, order: int = 0) -> np.ndarray:
         """Return the derivative of the given order at signed lags x − x′, in the shape of `lag`."""
+        _check_order(order)
         lag = np.asarray(lag, float)
         value = np.zeros(lag.shape)
         d = np.abs(lag)
@@ -84,11 +92,15 @@ class SpectralMixture:
         return value * np.sign(lag) if order % 2 else value
 
     def derivative(self, d: npt.ArrayLike, order: int = 0) -> np.ndarray:
-        """Return the derivative at distances d ≥ 0: what `resolvent.operators.KernelDiff` asks a kernel for."""
+        """Return the derivative at distances d ≥ 0, the sign of odd ones being the caller's: what `KernelDiff` asks."""
+        d = np.asarray(d, float)
+        if d.size and not d.min() >= 0.0:
+            raise ValueError("distances must be ≥ 0 and not NaN: call the kernel itself with signed lags")
         return self(d, order)
 
     def gradient(self, lag: npt.ArrayLike, order: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the derivatives of ``self(lag, order)`` by log_w, log_ls and mu, each of shape (*lag.shape, Q)."""
+        _check_order(order)
         lag = np.asarray(lag, float)
         d, m = np.abs(lag)[..., None], 2.0 * math.pi * self.mu
         G = _envelope(d, np.exp(self.log_ls), self.shape, order + 1)
@@ -165,13 +177,9 @@ def matern(length: float, variance: float = 1.0) -> SpectralMixture:
     return SpectralMixture(np.log([variance]), -np.log([length]), np.zeros(1), "student-t")
 
 
-def is_uniform(x: np.ndarray) -> bool:
-    """Whether ascending points have one spacing, up to rounding."""
-    if x.size < 2:
-        return True
-    steps = np.diff(x)
-    rounding = 4.0 * np.finfo(float).eps * max(abs(x[0]), abs(x[-1]))
-    return bool(steps[0] > 0.0 and np.ptp(steps) <= UNIFORM * steps[0] + rounding)
+def _check_order(order: int) -> None:
+    if order not in range(HIGHEST + 1):
+        raise ValueError(f"derivatives are known from order 0 to {HIGHEST}, got {order!r}")
 
 
 def _check_positive(length: float, variance: float) -> None:
@@ -195,8 +203,6 @@ def _modulated(G: list[np.ndarray], d: np.ndarray, m: npt.ArrayLike, order: int)
 
 def _envelope(d: np.ndarray, scale: npt.ArrayLike, shape: Shape, order: int) -> list[np.ndarray]:
     """Return G and its derivatives up to `order` ≤ 5 at d ≥ 0."""
-    if not 0 <= order <= HIGHEST + 1:
-        raise ValueError(f"derivatives are known from order 0 to {HIGHEST}, got {order}")
     r = np.asarray(scale)
     if shape == "gaussian":
         G, s = np.exp(-r * d * d), r * d * d
