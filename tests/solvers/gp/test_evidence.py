@@ -120,5 +120,5 @@ def test_error_bars_hold_where_the_kernel_is_chosen():
 
 @pytest.mark.acceptance
 def test_error_bars_cover_most_where_the_kernel_is_chosen():
-    """The weight of a component that only boundary values tell of has a heavy tail, which few points cut."""
+    """Short of 95 %: 89 % of 200 draws were held, and why is not settled. It guards what is reached."""
     assert 0.86 <= inside(200).mean() <= 0.99
