@@ -108,7 +108,7 @@ def test_trajectories_refuse_an_order(tmp_path):
 
 LINEAR = {
     "darcy2d": {"resolution": 12}, "darcy3d": {"resolution": 6}, "convdiff2d": {"resolution": 12},
-    "helmholtz2d": {"resolution": 16}, "heat2d": {"resolution": 12}, "poisson_chebyshev": {"resolution": 12},
+    "helmholtz2d": {"resolution": 16, "wavenumber": 6.0}, "heat2d_step": {"resolution": 12}, "poisson_chebyshev": {"resolution": 12},
     "thermal": {"resolution": 21}, "elasticity2d": {"resolution": 9}, "poisson_obstacles": {"resolution": 12},
 }  # fmt: skip
 
@@ -232,10 +232,10 @@ def test_a_shard_refuses_a_place_that_is_taken_or_missing(tmp_path):
 
 def test_a_file_without_set_up_times_is_described_and_extended(make, monkeypatch):
     """As an earlier version wrote it."""
-    from resolvent.datasets import run
+    from resolvent.datasets.storage import completion
 
-    table = run.chunk_table
-    monkeypatch.setattr(run, "chunk_table", lambda made: {k: v for k, v in table(made).items() if k != "seconds_setup"})
+    table = completion.chunk_table
+    monkeypatch.setattr(completion, "chunk_table", lambda made: {k: v for k, v in table(made).items() if k != "seconds_setup"})
     old = make(8)
     assert "seconds_setup" not in old.chunks
     cost = describe(old.path).cost
