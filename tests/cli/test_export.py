@@ -110,7 +110,7 @@ def copied(path, folder):
 
 def test_a_format_that_cannot_hold_a_set_is_refused_with_one_that_can(refused, tmp_path):
     path = tmp_path / "heat.h5"
-    generate(families.get("heat2d", resolution=8), 4, out=path).close()
+    generate(families.get("heat2d_step", resolution=8), 4, out=path).close()
     message = refused(2, "PDEBench's only layout", "export", path, "-f", "pdebench", "-o", tmp_path / "out")
     assert "the_well and neuraloperator hold it" in message
 

@@ -18,7 +18,8 @@ SETS = {
     "elasticity2d": ({"resolution": 9}, 10, {}),
     "helmholtz2d": ({"resolution": 32, "wavenumber": 15.0}, 10, {}),
     "convdiff2d": ({"resolution": 12}, 10, {}),
-    "heat2d": ({"resolution": 10}, 10, {}),
+    "heat2d_step": ({"resolution": 10}, 10, {}),
+    "heat2d": ({"resolution": 10, "frames": 4}, 10, {}),
     "advection1d": ({"resolution": 32, "frames": 4}, 30, {}),
     "burgers1d": ({"resolution": 32, "frames": 3, "viscosities": (0.02, 0.04), "most": 2, "final_time": 0.1}, 20, {}),
     "ns2d_vorticity": (

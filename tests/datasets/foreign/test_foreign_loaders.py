@@ -56,7 +56,7 @@ def test_the_well_loads_every_family(ours, run_foreign, tmp_path):
         for steady in ("fields", "limit"):
             folder = tmp_path / f"{name}-{steady}"
             export(ours(name), "the_well", folder, steady=steady)
-            moving = "t" in ours(name).axes or steady == "limit" or name == "heat2d"
+            moving = "t" in ours(name).axes or steady == "limit" or name == "heat2d_step"
             job[f"{name}-{steady}"] = (str(folder), int(moving), 1)
     loaded = json.loads(run_foreign(WELL, json.dumps(job)).splitlines()[-1])
     for key, (folder, n_in, _) in job.items():
@@ -79,7 +79,7 @@ def test_the_well_loads_every_family(ours, run_foreign, tmp_path):
         np.testing.assert_array_equal(item["output_fields"][0], expected, err_msg=key)
         if n_in:
             assert item["input_fields"].shape == (1, *expected.shape)
-            if steady == "limit" and "t" not in dataset.axes and name != "heat2d":
+            if steady == "limit" and "t" not in dataset.axes and name != "heat2d_step":
                 assert not item["input_fields"].any()
         grids = np.meshgrid(*[a for k, a in dataset.axes.items() if k != "t"], indexing="ij")
         np.testing.assert_allclose(item["space_grid"], np.stack(grids, axis=-1), rtol=1e-6)

@@ -24,7 +24,7 @@ from resolvent.datasets.foreign import staging as staging_module
         ("helmholtz2d", "this is helmholtz2d"),
         ("darcy_source", "a source f that varies"),
         ("wave2d", "no place for fixed fields, and this set has c"),
-        ("heat2d", "this is heat2d"),
+        ("heat2d_step", "this is heat2d_step"),
     ],
 )
 def test_what_pdebench_cannot_hold_is_refused_with_a_format_that_can(ours, tmp_path, name, match):
@@ -101,7 +101,7 @@ def test_our_own_datasets_are_never_overwritten(ours, tmp_path):
 def test_files_of_another_set_are_no_company_in_the_well(ours, tmp_path):
     export(ours("darcy2d"), "the_well", tmp_path / "well")
     with pytest.raises(FormatError, match=r"holds darcy2d\.hdf5, which is of another set"):
-        export(ours("heat2d"), "the_well", tmp_path / "well", overwrite=True)
+        export(ours("heat2d_step"), "the_well", tmp_path / "well", overwrite=True)
 
 
 def test_places_that_cannot_be_written(ours, tmp_path, monkeypatch):

@@ -200,9 +200,9 @@ def test_the_well_statistics_of_a_vector_are_lists(ours, tmp_path):
 
 
 def test_the_well_keeps_times_that_differ_between_samples(ours, tmp_path):
-    dataset = ours("heat2d")
+    dataset = ours("heat2d_step")
     export(dataset, "the_well", tmp_path / "well")
-    with h5py.File(tmp_path / "well/data/train/heat2d.hdf5") as file:
+    with h5py.File(tmp_path / "well/data/train/heat2d_step.hdf5") as file:
         time = file["dimensions/time"]
         dt = dataset.split("train").column("dt")
         if np.ptp(dt):
