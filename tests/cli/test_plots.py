@@ -129,7 +129,9 @@ def test_the_last_time_and_the_middle_plane_are_drawn():
 
 
 def smallest_resolution(name):
-    """A small resolution that a family accepts."""
+    """A small resolution that a family accepts, and for which its checks pass: absorbing layers need four cells."""
+    if name == "helmholtz2d":
+        return 32
     for resolution in (8, 16, 32):
         with contextlib.suppress(ValueError):
             return families.get(name, resolution=resolution).resolution
