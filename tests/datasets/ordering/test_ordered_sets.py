@@ -108,8 +108,8 @@ def test_trajectories_refuse_an_order(tmp_path):
 
 LINEAR = {
     "darcy2d": {"resolution": 12}, "darcy3d": {"resolution": 6}, "convdiff2d": {"resolution": 12},
-    "helmholtz2d": {"resolution": 32, "wavenumber": 15.0}, "heat2d_step": {"resolution": 12}, "poisson_chebyshev": {"resolution": 12},
-    "thermal": {"resolution": 21}, "elasticity2d": {"resolution": 9}, "poisson_obstacles": {"resolution": 12},
+    "helmholtz2d": {"resolution": 32, "wavenumber": 15.0}, "heat2d_step": {"resolution": 12},
+    "poisson_chebyshev": {"resolution": 12}, "thermal": {"resolution": 21}, "elasticity2d": {"resolution": 9}, "poisson_obstacles": {"resolution": 12},
 }  # fmt: skip
 
 
@@ -235,7 +235,11 @@ def test_a_file_without_set_up_times_is_described_and_extended(make, monkeypatch
     from resolvent.datasets.storage import completion
 
     table = completion.chunk_table
-    monkeypatch.setattr(completion, "chunk_table", lambda made: {k: v for k, v in table(made).items() if k != "seconds_setup"})
+
+    def older(made):
+        return {name: column for name, column in table(made).items() if name != "seconds_setup"}
+
+    monkeypatch.setattr(completion, "chunk_table", older)
     old = make(8)
     assert "seconds_setup" not in old.chunks
     cost = describe(old.path).cost

@@ -53,7 +53,8 @@ def inspect_discretisation(family: Family, seed: int, n: int, method: Method, es
     if failed:
         raise DiscretisationError(
             f"what {family.name} makes of sample {index} of seed {seed} is not what its equation gives: "
-            f"{'; '.join(failed)}. No sample was made: the family's discretisation is wrong, or too coarse for its options"
+            f"{'; '.join(failed)}. No sample was made: the family's discretisation is wrong, or too "
+            "coarse for its options"
         )
     errors, note = _two_grid_errors(family, seed, n, problem, method, estimates)
     samples = _subset(family, seed, n, len(errors))
