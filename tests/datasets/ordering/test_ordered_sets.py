@@ -109,7 +109,8 @@ def test_trajectories_refuse_an_order(tmp_path):
 LINEAR = {
     "darcy2d": {"resolution": 12}, "darcy3d": {"resolution": 6}, "convdiff2d": {"resolution": 12},
     "helmholtz2d": {"resolution": 32, "wavenumber": 15.0}, "heat2d_step": {"resolution": 12},
-    "poisson_chebyshev": {"resolution": 12}, "thermal": {"resolution": 21}, "elasticity2d": {"resolution": 9}, "poisson_obstacles": {"resolution": 12},
+    "poisson_chebyshev": {"resolution": 12}, "thermal": {"resolution": 21}, "elasticity2d": {"resolution": 9},
+    "poisson_obstacles": {"resolution": 12},
 }  # fmt: skip
 
 
