@@ -157,7 +157,7 @@ def plot(rows: dict[str, Any], bound: float, path: Path) -> None:
     axes.set_xticks(range(len(rows)), list(rows))
     axes.set_ylabel("certified samples per second")
     axes.set_ylim(top=1.15 * max(axes.get_ylim()[1], 1e-9))
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     axes.grid(axis="y", alpha=0.3)
     figure.savefig(path, dpi=130)
 

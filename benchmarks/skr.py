@@ -70,7 +70,7 @@ def plot(report: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(15.0, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
-    entries = report.get("summary", [])
+    entries = [entry for entry in report.get("summary", []) if "recycled, seconds" in entry]  # converged somewhere
     shown = [(way, what) for what in ("with set-up", "seconds") for way in ("cold", "recycled")]
     for offset, ((way, what), marker) in enumerate(zip(shown, "os^v", strict=True)):
         for place, entry in enumerate(entries):
