@@ -18,10 +18,11 @@ SOLVERS = (
     *("direct", "fastpoisson", "cg", "flexiblecg", "blockcg", "deflatedcg", "minres", "minresqlp", "rminres"),
     *("gmres", "fgmres", "lgmres", "gcrot", "gcrodr", "blockgcrodr", "idr", "bicgstab", "bicg", "cgs", "qmr", "tfqmr"),
     *("cocg", "cocr", "lsqr", "lsmr", "multigridcg", "multigrid", "richardson", "sor", "gausssouthwell"),
+    *("kroneckersolver", "toeplitzsolver"),
 )
 PRECONDITIONERS = (
     *("jacobi", "blockjacobi", "linejacobi", "sor", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),
-    *("fastpoisson", "geometricmultigrid", "shiftedlaplacian", "factorised"),
+    *("fastpoisson", "geometricmultigrid", "shiftedlaplacian", "factorised", "kroneckersolver", "toeplitzsolver"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the registry."""
 
