@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_methods import ConstantDiffusion
+from constant_family import ConstantDiffusion
 
 from resolvent.datasets import generate, reproduce, verify
 from resolvent.datasets.choosing.decision import decide
