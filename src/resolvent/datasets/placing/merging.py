@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -245,29 +246,21 @@ def _missing(
     sources: Sequence[_Source], chunks: Sequence[int], n: int, damaged: Mapping[int, _Source]
 ) -> ShardsMissingError:
     """Return the error that names chunks and the commands that make them; `damaged` says who had some of them."""
-    begun = [source for source in sources if source.shard is not None]
+    begun = {source.shard: source for source in sources if source.shard is not None}
+    usual = Counter(shard.count for shard in begun).most_common(1)
     shards: set[JobShard] = set()
     for chunk in chunks:
         holder = damaged.get(chunk)
         if holder is not None and holder.shard is not None:
             shards.add(holder.shard)
-        elif begun:
-            count = max(_counts(begun).items(), key=lambda item: item[1])[0]
+        elif usual:
+            count = usual[0][0]
             shards.add(JobShard(chunk % count, count))
-    manifest = max((source.manifest for source in begun or sources), key=lambda manifest: int(manifest["n"]))
+    manifest = max((source.manifest for source in begun.values() or sources), key=lambda manifest: int(manifest["n"]))
     ordered = sorted(shards)
     commands = [command_for(shard, manifest, n) for shard in ordered]
     what = "damaged" if damaged else "missing"
     return ShardsMissingError(tuple(chunks), tuple(map(str, ordered)), tuple(commands), what)
-
-
-def _counts(sources: Iterable[_Source]) -> dict[int, int]:
-    """Return how many shards were begun, by their N."""
-    counts: dict[int, int] = {}
-    for source in sources:
-        if source.shard is not None:
-            counts[source.shard.count] = counts.get(source.shard.count, 0) + 1
-    return counts
 
 
 def _is_published(workspace: Workspace, config: Mapping[str, Any], n: int) -> bool:
