@@ -1,0 +1,58 @@
+"""Neural operators by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any, NamedTuple
+
+from .fno import FNO
+from .model import NeuralOperator
+
+
+class Entry(NamedTuple):
+    """A model class, the options that its name stands for, and what it is for."""
+
+    model: type[NeuralOperator]
+    defaults: dict[str, Any]
+    purpose: str
+
+
+MODELS: dict[str, Entry] = {
+    "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
+}
+
+
+def build(name: str, **options: Any) -> NeuralOperator:
+    """Return a model by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`.
+    **options
+        Of its class; numbers, strings, booleans and lists, as JSON has them.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or option, with what there is.
+
+    Examples
+    --------
+    >>> from resolvent.operators.neural import build
+    >>> build("fno", c_in=1, c_out=1, width=16).options["n_modes"]
+    [16, 16]
+    """
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"there is no model {name!r}{hint}: expected one of {', '.join(MODELS)}")
+    entry = MODELS[name]
+    known = inspect.signature(entry.model.__init__).parameters
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(
+            f"{name} has no option {', '.join(unknown)}: expected some of {', '.join(k for k in known if k != 'self')}"
+        )
+    return entry.model(**{**entry.defaults, **options})

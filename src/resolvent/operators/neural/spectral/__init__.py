@@ -1,0 +1,1 @@
+"""Spectral convolutions: multipliers of retained Fourier modes, whole or as tensor factorisations."""
