@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import inspect
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -55,7 +55,6 @@ class NeuralOperator(torch.nn.Module, abc.ABC):
     def transform(self, x: torch.Tensor) -> torch.Tensor:
         """Map checked fields (B, c_in, *grid) to (B, c_out, *grid)."""
 
-    @final
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map fields (B, c_in, *grid) to (B, c_out, *grid); ValueError for anything that does not fit."""
         name = type(self).__name__
