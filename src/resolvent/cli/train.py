@@ -44,7 +44,9 @@ def train(
     ] = False,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="Of the model: width=64, n_modes=[24,24].", show_default=False),
+        typer.Option(
+            "--option", metavar="KEY=VALUE", help="Of the model: width=64, n_modes=[24,24].", show_default=False
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -60,7 +62,9 @@ def train(
     amp: Annotated[str | None, typer.Option(metavar="bfloat16|float16", help="Mixed precision.")] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile the model.")] = False,
     ddp: Annotated[bool, typer.Option("--ddp", help="Share batches between the processes of torchrun.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of continuing what is in OUT.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew instead of continuing what is in OUT.")
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
     """Train a neural operator on a dataset; the same command resumes an interrupted run.
@@ -87,10 +91,14 @@ def train(
     pairs = as_pairs(data, inputs=inputs or (), targets=targets or (), steps=steps)
     note(f"{data}: {_described(pairs)}")
     with epochs_shown() as show:
-        trained = train_model(pairs, model=model, options=options, out=out, resume=not restart, progress=show, **settings)
+        trained = train_model(
+            pairs, model=model, options=options, out=out, resume=not restart, progress=show, **settings
+        )
     seconds = sum(row["seconds"] for row in trained.history[-1:])
-    write(f"{out}: {model}, {count_params(trained.model.net):,} parameters, {counted(len(trained.history), 'epoch')} in "
-          f"{duration(seconds)}")
+    write(
+        f"{out}: {model}, {count_params(trained.model.net):,} parameters, {counted(len(trained.history), 'epoch')} in "
+        f"{duration(seconds)}"
+    )
     rows = {"validation": f"{trained.best:.4g} relative L2, the best of all epochs"}
     rows |= _test_errors(trained, pairs)
     write_pairs(rows)
@@ -102,7 +110,9 @@ def _check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, expected a folder", "choose another --out")
     if not out.parent.is_dir():
-        raise InputError(f"{out} cannot be made: there is no folder {out.parent}", f"make it first: mkdir -p {out.parent}")
+        raise InputError(
+            f"{out} cannot be made: there is no folder {out.parent}", f"make it first: mkdir -p {out.parent}"
+        )
 
 
 def _described(pairs: Pairs) -> str:

@@ -54,10 +54,8 @@ def stacked(dataset: Any, names: Sequence[str], rows: Any, grid: tuple[int, ...]
     return np.concatenate([as_channels(dataset.column(name, rows), grid) for name in names], axis=1)
 
 
-def chosen_names(
-    fields: Mapping[str, FieldSpec], names: Sequence[str], role: str, grid: tuple[int, ...]
-) -> list[str]:
-    """Return the named fields, all of a role by default; ValueError for unknown ones and for what cannot be channels."""
+def chosen_names(fields: Mapping[str, FieldSpec], names: Sequence[str], role: str, grid: tuple[int, ...]) -> list[str]:
+    """Return the named fields, by default all of a role; ValueError for unknown ones and what cannot be channels."""
     names = [names] if isinstance(names, str) else names
     chosen = list(names) or [name for name, spec in fields.items() if spec.role == role]
     unknown = [name for name in chosen if name not in fields]

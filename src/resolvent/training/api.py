@@ -46,8 +46,8 @@ def train(
     progress : callable, optional
         Takes a `TrainingProgress`.
     **settings
-        Of `TrainingConfig`, and `inputs`, `targets`, `steps`, `geometry`, `fractions` of `as_pairs`. What is not given is
-        taken from the architecture's recipe.
+        Of `TrainingConfig`, and `inputs`, `targets`, `steps`, `geometry`, `fractions` of `as_pairs`. What is not given
+        is taken from the architecture's recipe.
 
     Returns
     -------
@@ -78,9 +78,7 @@ def train(
     return Trainer(model, config).fit(pairs, out=out, resume=resume, progress=progress)
 
 
-_DATA_OPTIONS = tuple(
-    name for name in inspect.signature(as_pairs).parameters if name not in ("data", "y", "seed")
-)
+_DATA_OPTIONS = tuple(name for name in inspect.signature(as_pairs).parameters if name not in ("data", "y", "seed"))
 
 
 def fitting_options(name: str, pairs: Pairs, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,10 @@ def card(model: PhysicalOperator, config: TrainingConfig, pairs: Pairs, state: R
     kind = type(network).__name__
     grid = " × ".join(str(n) for n in pairs.geometry.grid)
     counted = ", ".join(f"{len(rows)} {name}" for name, rows in pairs.splits.items())
-    certified = f"{about['certified']} of {about['samples']} samples certified" if "certified" in about else "not certified"
-    data = {
+    certified = (
+        f"{about['certified']} of {about['samples']} samples certified" if "certified" in about else "not certified"
+    )
+    data: dict[str, Any] = {
         "source": about["source"],
         **{key: about[key] for key in ("title", "equation", "domain", "boundary", "law", "licence") if key in about},
         "grid": f"{grid} points",
@@ -39,7 +41,9 @@ def card(model: PhysicalOperator, config: TrainingConfig, pairs: Pairs, state: R
         "targets": ", ".join(about.get("targets", [f"{pairs.c_out} channels"])),
     }
     last = state.history[-1]
-    best = min(state.history, key=lambda row: row["valid_metric"] if row["valid_metric"] is not None else row["train_loss"])
+    best = min(
+        state.history, key=lambda row: row["valid_metric"] if row["valid_metric"] is not None else row["train_loss"]
+    )
     training = {
         "epochs": f"{state.epoch} of {config.epochs}" + (", stopped early" if state.stopped else ""),
         "updates": last["step"],

@@ -57,7 +57,9 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} holds tensors, but is no checkpoint of this package")
     if content["version"] > VERSION:
-        raise CheckpointError(f"{path} has format version {content['version']}, this one reads {VERSION}: upgrade resolvent")
+        raise CheckpointError(
+            f"{path} has format version {content['version']}, this one reads {VERSION}: upgrade resolvent"
+        )
     return content
 
 

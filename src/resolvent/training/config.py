@@ -49,8 +49,8 @@ class TrainingConfig:
     min_delta : float
         What counts as better, as a part of the error.
     stages : sequence of dict
-        Coarser grids first: ``{"stride": 2, "epochs": 10, "batch_size": 80}``; the epochs that are left are on the whole
-        grid. Validation always is.
+        Coarser grids first: ``{"stride": 2, "epochs": 10, "batch_size": 80}``; the epochs that are left are on the
+        whole grid. Validation always is.
     amp : {None, "bfloat16", "float16"}
         Mixed precision; transforms stay in float32.
     compile, ddp : bool
@@ -75,8 +75,8 @@ class TrainingConfig:
     loss: str | dict[str, Any] | Sequence[Any] = "h1"
     loss_space: Literal["physical", "encoded"] = "physical"
     metric: str = "relative_l2"
-    x_normaliser: str = "scalar"
-    y_normaliser: str = "scalar"
+    x_normaliser: Kind = "scalar"
+    y_normaliser: Kind = "scalar"
     boundary: Literal["auto", "none", "zero"] = "auto"
     clip: float | None = None
     accumulate: int = 1
@@ -96,7 +96,9 @@ class TrainingConfig:
         for name in ("lr", "weight_decay", "min_delta"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0.0 <= value < float("inf")) or (name == "lr" and value == 0.0):
-                raise ValueError(f"{name} must be a finite number {'above' if name == 'lr' else 'of at least'} 0, got {value!r}")
+                raise ValueError(
+                    f"{name} must be a finite number {'above' if name == 'lr' else 'of at least'} 0, got {value!r}"
+                )
         check_among("optimiser", self.optimiser, OPTIMISERS)
         check_among("loss_space", self.loss_space, ("physical", "encoded"))
         check_among("x_normaliser", self.x_normaliser, get_args(Kind))

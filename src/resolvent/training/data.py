@@ -73,9 +73,15 @@ class Pairs:
 
         def coarse(values: torch.Tensor) -> torch.Tensor:
             if averaged:
-                pool = (None, torch.nn.functional.avg_pool1d, torch.nn.functional.avg_pool2d, torch.nn.functional.avg_pool3d)
+                pool = (
+                    None,
+                    torch.nn.functional.avg_pool1d,
+                    torch.nn.functional.avg_pool2d,
+                    torch.nn.functional.avg_pool3d,
+                )
                 return pool[values.ndim - 2](values, stride)  # type: ignore[misc]
-            return values[(..., *(slice(None, None, stride) for _ in geometry.grid))]
+            every = (slice(None, None, stride),) * geometry.dim
+            return values[(slice(None), slice(None), *every)]
 
         def read(rows: np.ndarray) -> Batch:
             x, y = self.read(rows)
@@ -100,8 +106,8 @@ def as_pairs(
     Parameters
     ----------
     data : array, tuple, dict, path, Dataset or ForeignSet
-        Arrays ``(x, y)`` or ``{"x": …, "y": …}`` of shapes (n, channels, *grid) or (n, *grid); or a dataset of this package
-        or in a foreign format, or its path.
+        Arrays ``(x, y)`` or ``{"x": …, "y": …}`` of shapes (n, channels, *grid) or (n, *grid); or a dataset of this
+        package or in a foreign format, or its path.
     y : array, optional
         Targets, where `data` is the array of inputs.
     inputs, targets : sequence of str
@@ -141,9 +147,7 @@ def as_pairs(
     )
 
 
-def _from_arrays(
-    x: Any, y: Any, geometry: Geometry | None, fractions: tuple[float, float], seed: int
-) -> Pairs:
+def _from_arrays(x: Any, y: Any, geometry: Geometry | None, fractions: tuple[float, float], seed: int) -> Pairs:
     tensors = []
     for name, values in (("x", x), ("y", y)):
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, torch.Tensor) else values).detach().cpu()
@@ -191,7 +195,9 @@ def _common_grid(x: tuple[int, ...], y: tuple[int, ...], geometry: Geometry | No
     for longer, shorter in ((x, y), (y, x)):
         if longer[2:] == shorter[1:] and len(shorter) <= 4:
             return shorter[1:]
-    raise ValueError(f"x of shape {x} and y of shape {y} have no grid in common: give (samples, channels, *grid) for both")
+    raise ValueError(
+        f"x of shape {x} and y of shape {y} have no grid in common: give (samples, channels, *grid) for both"
+    )
 
 
 def _from_dataset(dataset: Any, inputs: Sequence[str], targets: Sequence[str], steps: bool) -> Pairs:

@@ -25,10 +25,15 @@ class Objective(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the loss of each sample."""
+        encoded = self.model.encoded(x)
+        return self.measured(encoded, self.model.decoded(encoded), y)
+
+    def measured(self, encoded: torch.Tensor, prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the loss of what a model has given, at its own scale and in physical units."""
         assert self.geometry is not None
         if self.encoded:
-            return self.loss(self.model.encoded(x), self.model.outputs.encode(y), self.geometry)
-        return self.loss(self.model(x), y, self.geometry)
+            return self.loss(encoded, self.model.outputs.encode(y), self.geometry)
+        return self.loss(prediction, y, self.geometry)
 
 
 class Average:

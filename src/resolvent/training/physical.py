@@ -95,7 +95,11 @@ class PhysicalOperator(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map fields in physical units (B, c_in, *grid) to fields in physical units (B, c_out, *grid)."""
-        return self.with_boundary(self.outputs.decode(self.encoded(x)))
+        return self.decoded(self.encoded(x))
+
+    def decoded(self, z: torch.Tensor) -> torch.Tensor:
+        """Return what `encoded` gives in physical units, with boundary values."""
+        return self.with_boundary(self.outputs.decode(z))
 
     def with_boundary(self, y: torch.Tensor) -> torch.Tensor:
         """Return fields with the given values at boundary points; a mask, so that one product does it."""

@@ -142,6 +142,6 @@ def _difference(found: Any, wanted: Any) -> str:
             if found.get(key) != wanted.get(key)
         ]
         return "; ".join(rows)
-    if isinstance(found, list) and found[0] == wanted[0]:
-        return _difference(found[1], wanted[1])
-    return f"{found if not isinstance(found, list) else found[0]} there, {wanted if not isinstance(wanted, list) else wanted[0]} now"
+    if isinstance(found, list):
+        return _difference(found[1], wanted[1]) if found[0] == wanted[0] else f"{found[0]} there, {wanted[0]} now"
+    return f"{found} there, {wanted} now"

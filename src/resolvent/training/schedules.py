@@ -18,8 +18,8 @@ class Schedule:
     Parameters
     ----------
     name : {"constant", "onecycle", "cosine", "step", "plateau"}
-        ``onecycle`` rises from 1/div to 1 during the first `warmup` and falls to 1/(div · final_div), both along a cosine;
-        ``cosine`` rises linearly during `warmup` and falls to 0 along a cosine; ``step`` multiplies by `gamma` every
+        ``onecycle`` rises from 1/div to 1 during the first `warmup` and falls to 1/(div · final_div), both along a
+        cosine; ``cosine`` rises linearly during `warmup` and falls to 0 along a cosine; ``step`` multiplies by `gamma` every
         `period` epochs; ``plateau`` multiplies by `gamma` after `patience` epochs without a better validation error.
     per : {"step", "epoch"}
         When it changes. Published MgNO runs have ``onecycle`` by epoch.
@@ -28,7 +28,8 @@ class Schedule:
     div, final_div : float
         Of ``onecycle``.
     momentum : (float, float) or None
-        Of ``onecycle``: the first moment's coefficient where the rate is lowest and where it is highest; None leaves it.
+        Of ``onecycle``: the first moment's coefficient where the rate is lowest and where it is highest; None leaves
+        it alone.
     gamma, period, patience
         Of ``step`` and ``plateau``.
 

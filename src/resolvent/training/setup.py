@@ -44,12 +44,14 @@ def _check_fit(network: NeuralOperator, pairs: Pairs) -> None:
             names = pairs.about.get(f"{what}s", [])
             listed = f" ({', '.join(names)})" if names else ""
             raise ValueError(
-                f"{name} was built for {needs} {what} channels, and {pairs.about['source']} has {has}{listed}: build it "
-                f"with c_{'in' if what == 'input' else 'out'}={has}, or choose other {what}s"
+                f"{name} was built for {needs} {what} channels, and {pairs.about['source']} has {has}{listed}: build "
+                f"it with c_{'in' if what == 'input' else 'out'}={has}, or choose other {what}s"
             )
     grid = pairs.geometry.grid
     if len(grid) != network.dim:
-        raise ValueError(f"{name} was built for {network.dim}-D grids, and {pairs.about['source']} has one of {len(grid)} axes")
+        raise ValueError(
+            f"{name} was built for {network.dim}-D grids, and {pairs.about['source']} has one of {len(grid)} axes"
+        )
     if min(grid) < network.minimum_grid:
         raise ValueError(
             f"{name} with these options needs at least {network.minimum_grid} points a side, and "

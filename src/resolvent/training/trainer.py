@@ -116,8 +116,8 @@ class Trainer:
         data
             Whatever `as_pairs` takes.
         out : path, optional
-            A folder for checkpoints, log and model card; with an unfinished run of the same model, configuration and data
-            in it, that run goes on.
+            A folder for checkpoints, log and model card; an unfinished run of the same model, configuration and data
+            in it goes on.
         resume : bool
             False begins anew.
         progress : callable, optional
@@ -174,7 +174,8 @@ class _Run:
         self.state = RunState()
         self.grids: dict[int, Pairs] = {}
         self.steps_of = [
-            math.ceil(len(pairs.splits["train"]) / self.config.stage_of(epoch)[1]) for epoch in range(self.config.epochs)
+            math.ceil(len(pairs.splits["train"]) / self.config.stage_of(epoch)[1])
+            for epoch in range(self.config.epochs)
         ]
         own = [] if out is None or not team.leads else [CSVRecorder(out / LOG)]
         self.recorders: list[Recorder] = [*own, *(trainer.recorders if team.leads else ())]
@@ -302,8 +303,8 @@ class _Run:
         where = f" for sample {row} of {self.pairs.about['source']}" if row >= 0 else ""
         kept = f"; {self.out / checkpoint.BEST} keeps the best model" if self.out is not None else ""
         return NonFiniteError(
-            f"the {what} is not finite{where} in epoch {self.state.epoch + 1}, update {self.state.step + 1}: lower lr (now "
-            f"{self.config.lr:g}), or set clip{kept}"
+            f"the {what} is not finite{where} in epoch {self.state.epoch + 1}, update {self.state.step + 1}: lower lr "
+            f"(now {self.config.lr:g}), or set clip{kept}"
         )
 
     def _set_rate(self) -> None:
@@ -326,15 +327,16 @@ class _Run:
             return None, None
         judged = self.model if self.average is None else self.average.model
         judged.eval()
-        objective = Objective(judged, self.objective.loss, encoded=self.objective.encoded)
-        objective.geometry = self.pairs.geometry
+        self.objective.geometry = self.pairs.geometry
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         mine = self.team.share(rows)
         size = self.config.batch_size
         for i in range(0, len(mine), size):
             x, y = self._to_device(self.pairs.batch(mine[i : i + size]))
-            sums[0] += objective(x, y).double().sum()
-            sums[1] += self.metric(judged(x), y, self.pairs.geometry).double().sum()
+            encoded = judged.encoded(x)
+            prediction = judged.decoded(encoded)
+            sums[0] += self.objective.measured(encoded, prediction, y).double().sum()
+            sums[1] += self.metric(prediction, y, self.pairs.geometry).double().sum()
         loss, metric = (self.team.sum(sums) / len(rows)).tolist()
         if not math.isfinite(metric):
             raise self._non_finite(("validation error", -1))
@@ -357,7 +359,9 @@ class _Run:
             if self.team.count == 1:
                 parts = [part for part in parts if len(part)]
             # Every process takes part in every gradient: one without samples takes some with weight zero.
-            return [(part if len(part) else np.array([-1]), pairs.batch(part if len(part) else batch[:1])) for part in parts]
+            return [
+                (part if len(part) else np.array([-1]), pairs.batch(part if len(part) else batch[:1])) for part in parts
+            ]
 
         with ThreadPoolExecutor(1) as reader:
             coming = reader.submit(read, batches[0]) if batches else None

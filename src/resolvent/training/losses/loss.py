@@ -66,8 +66,8 @@ def squared_norm(u: torch.Tensor, geometry: Geometry) -> torch.Tensor:
 
 
 def root(square: torch.Tensor) -> torch.Tensor:
-    """Return the square root, whose gradient at zero is zero instead of infinite."""
-    positive = square > 0.0
+    """Return the square root, whose gradient at zero is zero instead of infinite; NaN stays what it is."""
+    positive = ~(square <= 0.0)
     return torch.where(positive, square, 1.0).sqrt() * positive
 
 
