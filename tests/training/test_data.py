@@ -19,13 +19,13 @@ def darcy(tmp_path_factory):
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
     out = tmp_path_factory.mktemp("flow") / "flow.h5"
-    datasets.generate(datasets.families.get("burgers", resolution=64, frames=4, times=2.0), 6, out=out).close()
+    datasets.generate(datasets.families.get("burgers", resolution=64, frames=4), 6, out=out).close()
     return out
 
 
 def test_arrays_in_every_form():
     x, y = np.random.default_rng(0).standard_normal((2, 30, 9, 8))
-    for data in ((x, y), {"x": x, "y": torch.from_numpy(y)}, (x[:, None], y), (x, y[:, None])):
+    for data in ((x[:, None], y[:, None]), {"x": x[:, None], "y": torch.from_numpy(y)}, (x[:, None], y), (x, y[:, None])):
         pairs = as_pairs(data)
         assert (pairs.c_in, pairs.c_out, pairs.geometry.grid) == (1, 1, (9, 8))
         a, b = pairs.batch(np.array([3, 1]))
@@ -106,6 +106,7 @@ def test_bad_data(darcy):
     good = np.zeros((10, 1, 8, 8))
     for data, error, message in (
         ((good, np.zeros((9, 1, 8, 8))), ValueError, "x has 10 samples and y has 9"),
+        ((good[:, 0], good[:, 0]), ValueError, r"can be 8 channels on a grid \(8,\) or one on \(8, 8\): give x"),
         ((good, np.zeros((10, 1, 8, 7))), ValueError, "have no grid in common"),
         ((good + 1j, good), ValueError, "x is complex: give real and imaginary part as two channels"),
         ({"x": good}, ValueError, "needs the keys 'x' and 'y', got"),

@@ -106,8 +106,8 @@ def as_pairs(
     Parameters
     ----------
     data : array, tuple, dict, path, Dataset or ForeignSet
-        Arrays ``(x, y)`` or ``{"x": …, "y": …}`` of shapes (n, channels, *grid) or (n, *grid); or a dataset of this
-        package or in a foreign format, or its path.
+        Arrays ``(x, y)`` or ``{"x": …, "y": …}`` of shapes (n, channels, *grid), where one of them, or on a line both,
+        may lack the axis of channels; or a dataset of this package or in a foreign format, or its path.
     y : array, optional
         Targets, where `data` is the array of inputs.
     inputs, targets : sequence of str
@@ -188,9 +188,14 @@ def _common_grid(x: tuple[int, ...], y: tuple[int, ...], geometry: Geometry | No
             if shape[1:] != grid and shape[2:] != grid:
                 raise ValueError(f"{name} of shape {shape} does not lie on the grid {grid} of the geometry")
         return grid
+    if x[1:] == y[1:] and 3 <= len(x) <= 4 and x[1] > 1:
+        raise ValueError(
+            f"arrays of shape {x} can be {x[1]} channels on a grid {x[2:]} or one on {x[1:]}: give x[:, None] and "
+            "y[:, None] for the latter, or a geometry"
+        )
     if x[2:] == y[2:] and 3 <= len(x) == len(y) <= 5:
         return x[2:]
-    if x[1:] == y[1:] and len(x) <= 4:
+    if x[1:] == y[1:] and len(x) == 2:
         return x[1:]
     for longer, shorter in ((x, y), (y, x)):
         if longer[2:] == shorter[1:] and len(shorter) <= 4:
