@@ -25,7 +25,12 @@ def flow(tmp_path_factory):
 
 def test_arrays_in_every_form():
     x, y = np.random.default_rng(0).standard_normal((2, 30, 9, 8))
-    for data in ((x[:, None], y[:, None]), {"x": x[:, None], "y": torch.from_numpy(y)}, (x[:, None], y), (x, y[:, None])):
+    for data in (
+        (x[:, None], y[:, None]),
+        {"x": x[:, None], "y": torch.from_numpy(y)},
+        (x[:, None], y),
+        (x, y[:, None]),
+    ):
         pairs = as_pairs(data)
         assert (pairs.c_in, pairs.c_out, pairs.geometry.grid) == (1, 1, (9, 8))
         a, b = pairs.batch(np.array([3, 1]))

@@ -53,7 +53,9 @@ def figures(trained):
 
 
 @pytest.mark.parametrize("after", [3, 4, 8], ids=["end of an epoch", "first of an epoch", "within an epoch"])
-@pytest.mark.parametrize("options", [{}, {"ema": 0.9, "accumulate": 2, "clip": 0.1, "patience": 3}], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "options", [{}, {"ema": 0.9, "accumulate": 2, "clip": 0.1, "patience": 3}], ids=["plain", "all"]
+)
 def test_an_interrupted_run_goes_on_bit_for_bit(pairs, tmp_path, after, options):
     whole = fitted(pairs, tmp_path / "whole", **options)
     with pytest.raises(TrainingInterrupted, match="epochs; .*resumes by the same call"):

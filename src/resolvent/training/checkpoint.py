@@ -6,6 +6,7 @@ place, made durable, and renamed: a crash leaves the old one or the new one.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import pickle
@@ -19,7 +20,9 @@ import torch
 
 from ..datasets.storage.durable import storage_errors, write_atomically
 from ..operators.neural import MODELS
+from .data import STEPS
 from .errors import CheckpointError
+from .geometry import Geometry
 from .physical import PhysicalOperator
 
 FORMAT: Final = "resolvent-model"
@@ -104,6 +107,42 @@ def model_of(content: dict[str, Any], path: Path) -> PhysicalOperator:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not describe a model of this version: {error}") from error
     return model
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedOn:
+    """What a model was trained on.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        Of the training grid.
+    inputs, targets : list of str or None
+        Fields of the dataset; None for arrays.
+    steps : bool
+        Whether it predicts one step of a trajectory.
+    about : dict
+        Where the data came from.
+    """
+
+    geometry: Geometry
+    inputs: list[str] | None
+    targets: list[str] | None
+    steps: bool
+    about: dict[str, Any]
+
+
+def trained_on(path: str | Path) -> TrainedOn:
+    """Return what the model in a checkpoint or folder was trained on."""
+    path = located(path)
+    content = load(path)
+    try:
+        about = content["data"]["about"]
+        geometry = Geometry.from_description(content["geometry"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not say what its model was trained on: {error}") from error
+    steps = about.get("pairs") == STEPS
+    return TrainedOn(geometry, about.get("fields", about.get("inputs")), about.get("targets"), steps, about)
 
 
 def random_state() -> dict[str, Any]:

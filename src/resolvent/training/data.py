@@ -18,6 +18,7 @@ from .errors import NonFiniteError
 from .geometry import Geometry
 
 SPLITS = ("train", "valid", "test")
+STEPS = "successive frames"
 IN_MEMORY = 2 * 2**30
 """Bytes of pairs up to which a set is read once and kept."""
 
@@ -42,6 +43,9 @@ class Pairs:
         Changes when the set does.
     about : dict
         Where it comes from, as plain values, for the model card.
+    trajectories : callable or None
+        Of pairs of successive frames: their numbers to the trajectories (n, frames + 1, channels, *grid) that they are
+        of, each once, with the inputs (n, channels, *grid) that do not change in time, or None.
     """
 
     read: Callable[[np.ndarray], Batch]
@@ -51,6 +55,7 @@ class Pairs:
     splits: Mapping[str, np.ndarray]
     fingerprint: str
     about: dict[str, Any]
+    trajectories: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]] | None = None
 
     def batch(self, rows: np.ndarray) -> Batch:
         """Return the pairs of some samples; NonFiniteError names the first that is not finite."""
@@ -263,6 +268,7 @@ def _stepwise(
     """Return pairs of successive frames: the state, then the other inputs, to the next state."""
     if not frames:
         raise ValueError(f"{dataset.path} holds no trajectories: steps=True makes pairs of successive frames")
+    _check_even(dataset)
     initial = [f"{name}0" for name in targets]
     if any(name not in dataset.fields for name in initial) or any(
         dataset.fields[name].shape != (frames, *grid) for name in targets
@@ -270,30 +276,51 @@ def _stepwise(
         raise ValueError(f"pairs of successive frames need the initial states {', '.join(initial)} among the fields")
     fixed = [name for name in inputs if name not in initial]
 
+    def whole(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        begin = stacked(dataset, initial, samples, grid)[:, None]
+        states = np.stack([dataset.column(name, samples) for name in targets], axis=2)
+        beside = stacked(dataset, fixed, samples, grid) if fixed else None
+        return np.concatenate([begin, states], axis=1), beside
+
     def read(rows: np.ndarray) -> Batch:
         samples, k = np.divmod(rows, frames)
         known, back = np.unique(samples, return_inverse=True)
-        path = np.concatenate(
-            [stacked(dataset, initial, known, grid)[:, None], _by_frame(dataset, targets, known)], axis=1
-        )
-        now = path[back, k]
-        if fixed:
-            now = np.concatenate([now, stacked(dataset, fixed, known, grid)[back]], axis=1)
-        arrays = (np.ascontiguousarray(values, dtype=np.float32) for values in (now, path[back, k + 1]))
+        states, beside = whole(known)
+        now = states[back, k]
+        if beside is not None:
+            now = np.concatenate([now, beside[back]], axis=1)
+        arrays = (np.ascontiguousarray(values, dtype=np.float32) for values in (now, states[back, k + 1]))
         x, y = (torch.from_numpy(values) for values in arrays)
         return x, y
 
+    def trajectories(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        return whole(np.unique(rows // frames))
+
     width = sum(channel_count(name, dataset.fields[name], grid) for name in fixed)
     splits = {name: (rows[:, None] * frames + np.arange(frames)).ravel() for name, rows in pairs.splits.items()}
-    about = {**pairs.about, "pairs": "successive frames", "inputs": [*targets, *fixed], "frames": frames}
+    about = {
+        **pairs.about,
+        "pairs": STEPS,
+        "fields": inputs,
+        "inputs": [*targets, *fixed],
+        "frames": frames,
+    }
     return dataclasses.replace(
-        pairs, read=read, c_in=len(targets) + width, c_out=len(targets), splits=splits, about=about
+        pairs,
+        read=read,
+        c_in=len(targets) + width,
+        c_out=len(targets),
+        splits=splits,
+        about=about,
+        trajectories=trajectories,
     )
 
 
-def _by_frame(dataset: Any, names: list[str], rows: np.ndarray) -> np.ndarray:
-    """Return (n, frames, fields, *grid)."""
-    return np.stack([dataset.column(name, rows) for name in names], axis=2)
+def _check_even(dataset: Any) -> None:
+    """Raise ValueError unless the frames, the initial state included, are equally far apart in time."""
+    gaps = np.diff(np.concatenate([[0.0], np.asarray(dataset.axes["t"], dtype=np.float64)]))
+    if np.ptp(gaps) > 1e-6 * gaps.max():
+        raise ValueError(f"{dataset.path} has frames at uneven times: one step would stand for different spans")
 
 
 def _kept(pairs: Pairs) -> Pairs:

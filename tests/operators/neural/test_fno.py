@@ -25,7 +25,9 @@ def wave(grid, kmax, seed=0):
     u = np.zeros(grid)
     for _ in range(6):
         k = rng.integers(-kmax, kmax + 1, len(grid))
-        u += rng.standard_normal() * np.cos(2 * np.pi * (sum(a * x for a, x in zip(k, points, strict=True)) + rng.random()))
+        u += rng.standard_normal() * np.cos(
+            2 * np.pi * (sum(a * x for a, x in zip(k, points, strict=True)) + rng.random())
+        )
     return torch.from_numpy(u)[None, ..., None]
 
 
@@ -76,7 +78,9 @@ def test_a_grid_too_coarse_for_some_modes_leaves_them_out():
 
 def test_operator_across_grids():
     model = FNO(c_in=1, c_out=1, n_modes=[12, 12], width=8, positions=None).double()
-    outputs = [model(0.05 * wave((n, n), 3).movedim(-1, 1)).detach()[0, 0, :: n // 32, :: n // 32] for n in (32, 64, 128)]
+    outputs = [
+        model(0.05 * wave((n, n), 3).movedim(-1, 1)).detach()[0, 0, :: n // 32, :: n // 32] for n in (32, 64, 128)
+    ]
     scale = float(outputs[-1].abs().max())
     assert all(float((y - outputs[-1]).abs().max()) <= 1e-6 * scale for y in outputs[:-1])
 
@@ -108,7 +112,9 @@ def test_initial_scale():
     assert 0.9 <= float(entries.abs().square().mean().sqrt()) / sigma <= 1.1
 
 
-@pytest.mark.parametrize("options", [{"norm": "instance"}, {"norm": "group"}, {"preactivation": True}, {"padding": 0.078}])
+@pytest.mark.parametrize(
+    "options", [{"norm": "instance"}, {"norm": "group"}, {"preactivation": True}, {"padding": 0.078}]
+)
 def test_options_change_the_operator_and_train(options):
     x = torch.randn(2, 1, 16, 16)
     torch.manual_seed(1)
