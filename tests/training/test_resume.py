@@ -58,7 +58,7 @@ def figures(trained):
 )
 def test_an_interrupted_run_goes_on_bit_for_bit(pairs, tmp_path, after, options):
     whole = fitted(pairs, tmp_path / "whole", **options)
-    with pytest.raises(TrainingInterrupted, match="epochs; .*resumes by the same call"):
+    with pytest.raises(TrainingInterrupted, match=r"epochs; .*resumes by the same call"):
         fitted(pairs, tmp_path / "parts", progress=_Stop(after), **options)
     parts = fitted(pairs, tmp_path / "parts", **options)
     assert same_parameters(whole.model, parts.model)

@@ -19,8 +19,9 @@ class Schedule:
     ----------
     name : {"constant", "onecycle", "cosine", "step", "plateau"}
         ``onecycle`` rises from 1/div to 1 during the first `warmup` and falls to 1/(div · final_div), both along a
-        cosine; ``cosine`` rises linearly during `warmup` and falls to 0 along a cosine; ``step`` multiplies by `gamma` every
-        `period` epochs; ``plateau`` multiplies by `gamma` after `patience` epochs without a better validation error.
+        cosine; ``cosine`` rises linearly during `warmup` and falls to 0 along a cosine; ``step`` multiplies by `gamma`
+        every `period` epochs; ``plateau`` multiplies by `gamma` after `patience` epochs without a better validation
+        error.
     per : {"step", "epoch"}
         When it changes. Published MgNO runs have ``onecycle`` by epoch.
     warmup : float
