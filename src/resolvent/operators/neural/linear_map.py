@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 import numpy as np
 import torch
 
-from .._torch import numpy_dtype, torch_dtype
+from .._torch import numpy_dtype, to_tensor, torch_dtype
 from ..base import Array, LinearOperator
 from ..errors import StructureError
 from ..props import Props
@@ -145,6 +145,11 @@ class NeuralMap(LinearOperator):
 
     def _foreign_state(self) -> int:
         return self._weight_versions() - self._start
+
+    def to_dense(self) -> Array:
+        """Return the entries as a dense array: n products, for small operators."""
+        identity = np.eye(self.shape[1], dtype=self.dtype)
+        return self.matmat(to_tensor(identity, self.device) if self._on_torch else identity)
 
     def _stored_on(self, device: Any, dtype: torch.dtype | None) -> NeuralMap:
         moved = NeuralMap(

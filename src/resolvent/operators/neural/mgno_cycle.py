@@ -11,7 +11,14 @@ import torch
 from ..errors import StructureError
 from .linear_map import NeuralMap
 from .model import check_among, check_whole
-from .stencil_convolution import CONVOLUTIONS, Boundary, StencilConvolution, channels_together, extend
+from .stencil_convolution import Boundary, StencilConvolution, channels_together, extend, uniform
+
+TRANSPOSES = (
+    None,
+    torch.nn.functional.conv_transpose1d,
+    torch.nn.functional.conv_transpose2d,
+    torch.nn.functional.conv_transpose3d,
+)
 
 
 @final
@@ -96,27 +103,51 @@ class VCycle(torch.nn.Module):
             check_among("prolongation", kernel, (3, 4))
         self.c_in, self.width, self.linear = c_in, width, not (bias or norm)
         C = [width * (level + 1 if growing else 1) for level in range(J)]
-        shared = {"boundary": boundary, "bias": bias, "dim": dim}
-        self.levels = torch.nn.ModuleList(
-            Level(c_in, C[l], smoothing[l], [*post, 0][l], from_zero=residual or l == 0, **shared) for l in range(J)
+
+        def stencil(c: int, C: int, stride: int = 1) -> StencilConvolution:
+            return StencilConvolution(c, C, dim=dim, boundary=boundary, stride=stride, bias=bias)
+
+        def smoother(level: int, steps: int, *, from_zero: bool) -> Smoothing:
+            # The first step from u = 0 needs no A.
+            return Smoothing(
+                [stencil(c_in, C[level]) for _ in range(steps)],
+                [stencil(C[level], c_in) for _ in range(steps - int(from_zero))],
+            )
+
+        down = range(J - 1)
+        self.descents = torch.nn.ModuleList(
+            smoother(level, smoothing[level], from_zero=residual or level == 0) for level in range(J)
         )
-        self.transfers = torch.nn.ModuleList(
-            Transfer(c_in, C[l], C[l + 1], kernels[l], residual=residual, norm=norm, **shared) for l in range(J - 1)
+        self.restrictions = torch.nn.ModuleList(
+            Restriction(
+                stencil(c_in, c_in, 2),
+                None if residual else stencil(C[level], C[level + 1], 2),
+                stencil(C[level], c_in) if residual else None,
+            )
+            for level in down
         )
+        self.prolongations = torch.nn.ModuleList(
+            Prolongation(C[level + 1], C[level], kernels[level], dim=dim, boundary=boundary, bias=bias)
+            for level in down
+        )
+        self.norms = torch.nn.ModuleList(
+            torch.nn.GroupNorm(1, C[level]) if norm else torch.nn.Identity() for level in down
+        )
+        self.ascents = torch.nn.ModuleList(smoother(level, post[level], from_zero=False) for level in down)
 
     def forward(self, f: torch.Tensor) -> torch.Tensor:
         """Return u, (B, width, *grid)."""
         f = channels_together(f)
         u = None
         path = []
-        for level, transfer in zip(self.levels, self.transfers, strict=False):
-            u = level.smooth(u, f)
+        for smooth, restrict in zip(self.descents, self.restrictions, strict=False):
+            u = smooth(u, f)
             path.append((u, f))
-            u, f = transfer.restrict(u, f)
-        u = self.levels[-1].smooth(u, f)
-        for level, transfer in zip(reversed(self.levels[:-1]), reversed(self.transfers), strict=True):
-            fine, f = path.pop()
-            u = level.smooth_again(transfer.prolong(u, fine), f)
+            u, f = restrict(u, f)
+        u = self.descents[-1](u, f)
+        back = zip(reversed(path), *map(reversed, (self.prolongations, self.norms, self.ascents)), strict=True)
+        for (fine, f), prolong, normalise, smooth in back:
+            u = smooth(normalise(fine + prolong(u, fine.shape[2:])), f)
         return u
 
     def as_operator(self, grid: Sequence[int], **options: Any) -> NeuralMap:
@@ -140,104 +171,62 @@ class VCycle(torch.nn.Module):
 
 
 @final
-class Level(torch.nn.Module):
-    """The smoothing steps of one level."""
+class Smoothing(torch.nn.Module):
+    """Steps u ← u + S(f − A u) with an S and an A for each, from u or from zero."""
 
-    def __init__(self, c: int, C: int, before: int, after: int, *, from_zero: bool, **stencil: Any) -> None:
+    def __init__(self, smoothers: list[StencilConvolution], systems: list[StencilConvolution]) -> None:
         super().__init__()
-        self.before = before
-        self.smoothers = torch.nn.ModuleList(StencilConvolution(c, C, **stencil) for _ in range(before + after))
-        # The first step from u = 0 needs no A.
-        self.systems = torch.nn.ModuleList(
-            StencilConvolution(C, c, **stencil) for _ in range(before + after - int(from_zero))
-        )
+        self.smoothers, self.systems = torch.nn.ModuleList(smoothers), torch.nn.ModuleList(systems)
 
-    def smooth(self, u: torch.Tensor | None, f: torch.Tensor) -> torch.Tensor:
-        """Take the steps on the way down, from u or from zero."""
-        for i in range(self.before):
-            u = self.smoothers[i](f) if u is None else self._step(i, u, f)
-        assert u is not None
+    def forward(self, u: torch.Tensor | None, f: torch.Tensor) -> torch.Tensor | None:
+        """Take the steps; None is a u that is zero."""
+        systems = iter(self.systems)
+        for S in self.smoothers:
+            u = S(f) if u is None else u + S(f - next(systems)(u))
         return u
-
-    def smooth_again(self, u: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-        """Take the steps on the way up."""
-        for i in range(self.before, len(self.smoothers)):
-            u = self._step(i, u, f)
-        return u
-
-    def _step(self, i: int, u: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-        A = self.systems[i - len(self.smoothers) + len(self.systems)]
-        return u + self.smoothers[i](f - A(u))
 
 
 @final
-class Transfer(torch.nn.Module):
-    """What goes from one level to the next and back."""
+class Restriction(torch.nn.Module):
+    """From u and f of one level to those where the next begins: Π u and R f, or 0 and R(f − A u)."""
 
     def __init__(
-        self, c: int, C: int, coarse: int, kernel: int, *, residual: bool, norm: bool, bias: bool, **stencil: Any
+        self, restrict_f: StencilConvolution, restrict_u: StencilConvolution | None, system: StencilConvolution | None
     ) -> None:
         super().__init__()
-        self.restrict_f = StencilConvolution(c, c, stride=2, bias=bias, **stencil)
-        self.restrict_u = None if residual else StencilConvolution(C, coarse, stride=2, bias=bias, **stencil)
-        self.system = StencilConvolution(C, c, bias=bias, **stencil) if residual else None
-        self.prolongation = Prolongation(coarse, C, kernel, bias=bias, **stencil)
-        self.norm = torch.nn.GroupNorm(1, C) if norm else None
+        self.restrict_f, self.restrict_u, self.system = restrict_f, restrict_u, system
 
-    def restrict(self, u: torch.Tensor, f: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Return u and f of the coarser level; None for a u that is zero."""
+    def forward(self, u: torch.Tensor, f: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Return u, None where it is zero, and f."""
         if self.system is not None:
-            return None, self.restrict_f(f - self.system(u))
-        assert self.restrict_u is not None
-        return self.restrict_u(u), self.restrict_f(f)
-
-    def prolong(self, u: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
-        """Return the fine iterate with the correction by the coarse one."""
-        corrected = fine + self.prolongation(u, fine.shape[2:])
-        return corrected if self.norm is None else self.norm(corrected)
+            f = f - self.system(u)
+        return None if self.restrict_u is None else self.restrict_u(u), self.restrict_f(f)
 
 
 @final
 class Prolongation(torch.nn.Module):
     """(P u)(i) = Σ_{2j+k−1=i} W_k u(j): the transpose of a convolution with stride two, from ⌈n/2⌉ to n points.
 
-    The coarse field is continued by one point at both ends first, as the boundary says. The sum is formed as a
-    convolution with two points a side to 2^d times the channels, one set for each parity of i, which are then woven
-    together: forward and backward take an eighth of the time of torch's transposed convolution on a CPU. A kernel with
-    three points a side is one with four whose last is zero.
+    The coarse field is continued by one point at both ends first, as the boundary says.
     """
 
     def __init__(self, c_in: int, c_out: int, kernel: int, *, dim: int, boundary: Boundary, bias: bool) -> None:
         super().__init__()
-        self.dim, self.boundary, self.c_out = dim, boundary, c_out
+        self.boundary = boundary
         bound = 1.0 / math.sqrt(c_out * kernel**dim)
-        self.kernel = torch.nn.Parameter(torch.empty(c_in, c_out, *(kernel,) * dim).uniform_(-bound, bound))
-        self.bias = torch.nn.Parameter(torch.empty(c_out).uniform_(-bound, bound)) if bias else None
+        self.kernel = uniform(bound, c_in, c_out, *(kernel,) * dim)
+        self.bias = uniform(bound, c_out) if bias else None
 
     def forward(self, u: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
         """Return P u on a grid, (B, c_out, *grid)."""
-        d, convolution = self.dim, CONVOLUTIONS[self.dim]
-        assert convolution is not None
-        bias = None if self.bias is None else self.bias.repeat(2**d)
-        y = convolution(extend(u, [1] * d, self.boundary), self._by_parity(), bias)
-        # (B, parities, c_out, *q) → (B, q₁, parity₁, q₂, parity₂, …, c_out): points in their order
-        y = y.unflatten(1, (*(2,) * d, self.c_out))
-        order = [axis for a in range(d) for axis in (d + 2 + a, 1 + a)]
-        y = y.permute(0, *order, d + 1)
-        y = y.reshape(y.shape[0], *(2 * q for q in u.shape[2:] for q in (q + 1,)), self.c_out)
-        y = y[(slice(None), *(slice(1, n + 1) for n in grid))]
-        return y.movedim(-1, 1)
-
-    def _by_parity(self) -> torch.Tensor:
-        """Return the kernel as one from c_in to 2^d c_out channels with two points a side.
-
-        Output q of parity 0 is the odd point 2q − 1, to which u(q−1) comes through W_2 and u(q) through W_0; parity 1
-        is the even point 2q, with W_3 and W_1.
-        """
-        d = self.dim
-        W = self.kernel
-        if W.shape[-1] == 3:
-            W = torch.nn.functional.pad(W, [0, 1] * d)
-        # (c_in, c_out, half₁, parity₁, half₂, parity₂, …) with W_{2 half + parity}; the later half comes first
-        W = W.reshape(*W.shape[:2], *(2,) * (2 * d)).flip(*range(2, 2 * d + 2, 2))
-        return W.permute(*range(3, 2 * d + 2, 2), 1, 0, *range(2, 2 * d + 2, 2)).flatten(0, d)
+        transpose = TRANSPOSES[u.ndim - 2]
+        assert transpose is not None
+        # A point of the extension is two of the fine grid. Three points a side reach one point less than four.
+        beyond = 0 if self.boundary == "dirichlet" else 1
+        v = extend(u, [beyond] * len(grid), self.boundary) if beyond else u
+        reach = 4 - self.kernel.shape[-1]
+        v = transpose(v, self.kernel, self.bias, stride=2, padding=1 + 2 * beyond, output_padding=reach)
+        surplus = [m - n for m, n in zip(v.shape[2:], grid, strict=True)]
+        # Cut all axes at once: each slice of its own would be one more copy in the backward pass.
+        cut = [side for n in reversed(surplus) for side in (0, -n)]
+        return torch.nn.functional.pad(v, cut) if any(surplus) else v

@@ -56,8 +56,8 @@ class StencilConvolution(torch.nn.Module):
         check_among("boundary", boundary, get_args(Boundary))
         self.boundary, self.stride = boundary, stride
         bound = 1.0 / math.sqrt(c_in * kernel**dim)
-        self.kernel = torch.nn.Parameter(torch.empty(c_out, c_in, *(kernel,) * dim).uniform_(-bound, bound))
-        self.bias = torch.nn.Parameter(torch.empty(c_out).uniform_(-bound, bound)) if bias else None
+        self.kernel = uniform(bound, c_out, c_in, *(kernel,) * dim)
+        self.bias = uniform(bound, c_out) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return v, (B, c_out, *grid)."""
@@ -116,11 +116,19 @@ def both_ends(widths: Sequence[int]) -> list[int]:
 def channels_together(x: torch.Tensor) -> torch.Tensor:
     """Return (B, C, *grid) with the channels of a point side by side in memory.
 
-    Convolutions of 24 channels on a CPU take half the time in that format, because 24 is no multiple of the block of
+    Convolutions of 24 channels on a CPU take two thirds of the time in that format: 24 is no multiple of the block of
     16 channels that they would otherwise be copied to.
     """
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return x.contiguous(memory_format=formats.get(x.ndim, torch.contiguous_format))
+
+
+def uniform(bound: float, *shape: int) -> torch.nn.Parameter:
+    """Return a parameter with entries uniform in ±bound, in the memory format of `channels_together`.
+
+    A kernel in the format of its field saves a copy of its gradient.
+    """
+    return torch.nn.Parameter(channels_together(torch.empty(shape).uniform_(-bound, bound)))
 
 
 def check_kernel(kernel: int, name: str = "kernel") -> None:
