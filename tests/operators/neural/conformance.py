@@ -1,0 +1,20 @@
+"""Small models of every name, for the tests that run over all of them."""
+
+from resolvent.operators.neural import build
+
+SMALL = {
+    "fno": {"n_modes": [6, 6], "width": 6, "layers": 2},
+}
+"""Options that make each model small; a name may stand here several times, with a comment after a colon."""
+
+GRID = (17, 20)
+
+
+def small(case, c_in=2, c_out=1):
+    """Return the model of a case."""
+    return build(case.partition(":")[0], c_in=c_in, c_out=c_out, **SMALL[case])
+
+
+def grid_of(case):
+    """Return a grid on which a case works."""
+    return GRID if len(SMALL[case].get("n_modes", [0, 0])) == 2 else (17,)
