@@ -13,6 +13,9 @@ except ImportError as error:
     raise ImportError('neural operators need torch: pip install "resolvent[learn]"') from error
 
 from .fno import FNO
+from .linear_map import NeuralMap
+from .mgno import MgNO
+from .mgno_cycle import VCycle
 from .model import NeuralOperator
 from .parameters import count_params
 from .registry import MODELS, build
@@ -20,7 +23,10 @@ from .registry import MODELS, build
 __all__ = [
     "FNO",
     "MODELS",
+    "MgNO",
+    "NeuralMap",
     "NeuralOperator",
+    "VCycle",
     "build",
     "count_params",
 ]

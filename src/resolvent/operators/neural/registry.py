@@ -7,6 +7,7 @@ import inspect
 from typing import Any, NamedTuple
 
 from .fno import FNO
+from .mgno import MgNO
 from .model import NeuralOperator
 
 
@@ -20,6 +21,7 @@ class Entry(NamedTuple):
 
 MODELS: dict[str, Entry] = {
     "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
+    "mgno": Entry(MgNO, {}, "elliptic problems with rough coefficients on one grid"),
 }
 
 
