@@ -12,15 +12,21 @@ try:
 except ImportError as error:
     raise ImportError('neural operators need torch: pip install "resolvent[learn]"') from error
 
+from .deeponet import DeepONet, PODDeepONet
 from .fno import FNO
 from .model import NeuralOperator
 from .parameters import count_params
+from .quadrature_attention import AttentionOperator, QuadratureAttention
 from .registry import MODELS, build
 
 __all__ = [
     "FNO",
     "MODELS",
+    "AttentionOperator",
+    "DeepONet",
     "NeuralOperator",
+    "PODDeepONet",
+    "QuadratureAttention",
     "build",
     "count_params",
 ]
