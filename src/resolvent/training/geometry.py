@@ -155,15 +155,15 @@ class Geometry:
     def axis_weights(self) -> tuple[np.ndarray, ...]:
         """Weights of a second-order quadrature rule on each axis; they add up to its length.
 
-        Equal ones for centres, interior points (of functions that vanish at both ends) and periodic axes; else half the
-        distances to both neighbours, the trapezoidal rule, and at the first and last point the whole way to the end.
+        Half the distances to both neighbours, the trapezoidal rule, and at the first and last point the whole way to
+        the end of the domain.
         """
         return tuple(self._weights(i) for i in range(self.dim))
 
     def _weights(self, i: int) -> np.ndarray:
         axis, (left, right), n = self.axes[i], self.ends[i], len(self.axes[i])
-        if self.positions[i] in ("centres", "interior", "periodic"):
-            return np.full(n, (right - left) / n)
+        if self.positions[i] in ("centres", "periodic"):
+            return np.full(n, (right - left) / n)  # the same, but for rounding
         gaps = np.diff(axis)
         if self.periodic[i]:
             around = right - left - (axis[-1] - axis[0])

@@ -6,9 +6,11 @@ import difflib
 import inspect
 from typing import Any, NamedTuple
 
+from .deeponet import DeepONet, PODDeepONet
 from .fno import FNO
 from .mgno import MgNO
 from .model import NeuralOperator
+from .quadrature_attention import AttentionOperator
 
 
 class Entry(NamedTuple):
@@ -22,6 +24,9 @@ class Entry(NamedTuple):
 MODELS: dict[str, Entry] = {
     "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
     "mgno": Entry(MgNO, {}, "elliptic problems with rough coefficients on one grid"),
+    "attention": Entry(AttentionOperator, {}, "global dependence, scattered points"),
+    "deeponet": Entry(DeepONet, {}, "baseline; outputs in a fixed linear space of learned functions"),
+    "pod_deeponet": Entry(PODDeepONet, {}, "baseline; outputs in the space of the leading modes of the training set"),
 }
 
 
