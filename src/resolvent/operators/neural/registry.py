@@ -20,6 +20,7 @@ class Entry(NamedTuple):
 
 MODELS: dict[str, Entry] = {
     "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
+    "tfno": Entry(FNO, {"weights": "tucker", "rank": 0.1}, "as fno, with about a tenth of the parameters"),
 }
 
 
