@@ -95,7 +95,7 @@ class FNO(NeuralOperator):
         weights: Form = "dense",
         rank: float = 0.1,
         joint: bool = False,
-        implementation: Implementation = "reconstructed",
+        implementation: Implementation = "factorized",
     ) -> None:
         super().__init__(c_in=c_in, c_out=c_out, dim=len(n_modes))
         for M in n_modes:

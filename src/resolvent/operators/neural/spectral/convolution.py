@@ -46,7 +46,7 @@ class SpectralConvolution(torch.nn.Module):
         """Return S x, (B, *grid, c_out)."""
         grid = x.shape[1:-1]
         kept = kept_modes(self.n_modes, grid)
-        many = max(k.stop - k.start for k in kept[:-1] + (slice(0, 2 * kept[-1].stop - 2),)) > MANY
+        many = max(k.stop - k.start for k in (*kept[:-1], slice(0, 2 * kept[-1].stop - 2))) > MANY
         fast = self.transform == "fast" or (self.transform == "auto" and many)
         with torch.autocast(x.device.type, enabled=False):
             x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -54,7 +54,7 @@ class CPWeights(SpectralWeights):
         rank: float = 0.1,
         *,
         layers: int | None = None,
-        implementation: Implementation = "reconstructed",
+        implementation: Implementation = "factorized",
     ) -> None:
         super().__init__(c_in, c_out, modes, layers=layers, implementation=implementation)
         R = cp_rank(self.sizes, rank)

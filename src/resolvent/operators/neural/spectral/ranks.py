@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -67,7 +68,7 @@ def tensor_train_ranks(sizes: Sequence[int], fraction: float) -> tuple[int, ...]
     """
     check_fraction(fraction)
     most = [min(math.prod(sizes[:i]), math.prod(sizes[i:])) for i in range(1, len(sizes))]
-    means = [(a + b) / 2.0 for a, b in zip(sizes, sizes[1:], strict=False)]
+    means = [(a + b) / 2.0 for a, b in itertools.pairwise(sizes)]
 
     def ranks(s: float) -> list[float]:
         # 2 is the end of the bisection: up to 1 the scale is that of the means, from there on it goes to full rank.

@@ -55,7 +55,7 @@ class TensorTrainWeights(SpectralWeights):
         rank: float = 0.1,
         *,
         layers: int | None = None,
-        implementation: Implementation = "reconstructed",
+        implementation: Implementation = "factorized",
     ) -> None:
         super().__init__(c_in, c_out, modes, layers=layers, implementation=implementation)
         ranks = tensor_train_ranks(self.sizes, rank)

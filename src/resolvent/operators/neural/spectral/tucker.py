@@ -56,7 +56,7 @@ class TuckerWeights(SpectralWeights):
         rank: float = 0.1,
         *,
         layers: int | None = None,
-        implementation: Implementation = "reconstructed",
+        implementation: Implementation = "factorized",
     ) -> None:
         super().__init__(c_in, c_out, modes, layers=layers, implementation=implementation)
         ranks = tucker_ranks(self.sizes, rank)

@@ -38,7 +38,7 @@ class SpectralWeights(torch.nn.Module, abc.ABC):
         modes: Sequence[int],
         *,
         layers: int | None = None,
-        implementation: Implementation = "reconstructed",
+        implementation: Implementation = "factorized",
     ) -> None:
         super().__init__()
         check_among("implementation", implementation, get_args(Implementation))
@@ -87,7 +87,7 @@ class DenseWeights(SpectralWeights):
     """Every entry of every matrix; E|w|² = 2 / (c_in + c_out) at the start."""
 
     def __init__(self, c_in: int, c_out: int, modes: Sequence[int], *, layers: int | None = None) -> None:
-        super().__init__(c_in, c_out, modes, layers=layers)
+        super().__init__(c_in, c_out, modes, layers=layers, implementation="reconstructed")
         leading = () if layers is None else (layers,)
         self.entries = complex_pair(torch.randn(*leading, *modes, c_in, c_out, 2) / math.sqrt(c_in + c_out))
 
