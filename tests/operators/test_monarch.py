@@ -37,8 +37,8 @@ def test_product_is_that_of_two_block_diagonal_matrices_and_transpositions(dtype
 @pytest.mark.parametrize("m", [1, 2, 3, 8])
 def test_the_fourier_transform_is_exactly_monarch(m):
     n = m * m
-    DFT = np.fft.fft(np.eye(n))
-    swapped = DFT.reshape(n, m, m).transpose(0, 2, 1).reshape(n, n)  # DFT · P
+    F = np.fft.fft(np.eye(n))
+    swapped = F.reshape(n, m, m).transpose(0, 2, 1).reshape(n, n)  # DFT · P
     assert np.abs(Monarch.fourier(m).to_dense() - swapped).max() <= 1e-12 * n
     assert np.abs(nearest_monarch(swapped).to_dense() - swapped).max() <= 1e-12 * n
 
@@ -48,7 +48,7 @@ def test_projection_of_a_monarch_operator_is_itself(dtype):
     M = Monarch(*blocks(3, dtype))
     found = nearest_monarch(M)
     assert found.dtype == M.dtype
-    assert np.abs((found.to_dense() - M.to_dense())).max() <= (1e-4 if dtype is np.float32 else 1e-12)
+    assert np.abs(found.to_dense() - M.to_dense()).max() <= (1e-4 if dtype is np.float32 else 1e-12)
 
 
 def test_projection_is_a_minimum():
@@ -59,7 +59,9 @@ def test_projection_is_a_minimum():
     for seed in range(3):
         change = random_array((3, 3, 3), complex, seed)
         for nearby in (Monarch(change, M.B2), Monarch(M.B1, change)):
-            assert abs(np.vdot(error, nearby.to_dense())) <= 1e-12 * np.linalg.norm(A) * np.linalg.norm(nearby.to_dense())
+            assert abs(np.vdot(error, nearby.to_dense())) <= 1e-12 * np.linalg.norm(A) * np.linalg.norm(
+                nearby.to_dense()
+            )
         other = Monarch(M.B1 + 0.1 * change, M.B2 - 0.1 * change)
         assert np.linalg.norm(A - other.to_dense()) > np.linalg.norm(error)
     slices = A.reshape(3, 3, 3, 3).transpose(1, 2, 0, 3)

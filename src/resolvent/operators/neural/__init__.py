@@ -14,12 +14,16 @@ except ImportError as error:
 
 from .fno import FNO
 from .model import NeuralOperator
+from .monarch_operator import MonarchOperator
+from .multigrid_fno import MultiGridFNO
 from .parameters import count_params
 from .registry import MODELS, build
 
 __all__ = [
     "FNO",
     "MODELS",
+    "MonarchOperator",
+    "MultiGridFNO",
     "NeuralOperator",
     "build",
     "count_params",

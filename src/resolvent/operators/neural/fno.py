@@ -108,14 +108,13 @@ class FNO(NeuralOperator):
         self.positions, self.padding = positions, padding
         extra = 0 if positions is None else self.dim
         self.lift = ChannelMLP(c_in + extra, 2 * width, width)
-        self.shared: SpectralWeights | None = None
-        made: list[SpectralWeights]
-        modes, form = stored_modes(n_modes), {"rank": rank, "implementation": implementation}
-        if joint:
-            self.shared = shared = make_weights(weights, width, modes, layers=layers, **form)
-            made = [JointLayer(shared, i) for i in range(layers)]
-        else:
-            made = [make_weights(weights, width, modes, **form) for _ in range(layers)]
+        modes = stored_modes(n_modes)
+
+        def multipliers(shared_by: int | None = None) -> SpectralWeights:
+            return make_weights(weights, width, modes, rank=rank, implementation=implementation, layers=shared_by)
+
+        self.shared = shared = multipliers(layers) if joint else None
+        made = [multipliers() if shared is None else JointLayer(shared, i) for i in range(layers)]
         self.blocks = torch.nn.ModuleList(
             Block(
                 SpectralConvolution(made[i], n_modes),
@@ -150,7 +149,7 @@ class Block(torch.nn.Module):
     """One block of the operator, on fields (B, *grid, C)."""
 
     def __init__(
-        self, spectral: SpectralConvolution, width: int, *, norm: str | None, preactivation: bool, activated: bool
+        self, spectral: torch.nn.Module, width: int, *, norm: str | None, preactivation: bool, activated: bool
     ) -> None:
         super().__init__()
         self.spectral = spectral

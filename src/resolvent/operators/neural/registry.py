@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from .fno import FNO
 from .model import NeuralOperator
+from .monarch_operator import MonarchOperator
+from .multigrid_fno import MultiGridFNO
 
 
 class Entry(NamedTuple):
@@ -21,6 +23,8 @@ class Entry(NamedTuple):
 MODELS: dict[str, Entry] = {
     "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
     "tfno": Entry(FNO, {"weights": "tucker", "rank": 0.1}, "as fno, with about a tenth of the parameters"),
+    "mgtfno": Entry(MultiGridFNO, {}, "as tfno on patches, for grids too large for one sample in memory"),
+    "monarch": Entry(MonarchOperator, {}, "as fno with learned transforms, for data on one grid that is not periodic"),
 }
 
 

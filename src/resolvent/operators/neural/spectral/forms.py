@@ -33,5 +33,8 @@ def make_weights(
         return DenseWeights(channels, channels, modes, layers=layers)
     if form == "separable":
         return SeparableWeights(channels, modes, layers=layers)
-    factorised = {"cp": CPWeights, "tucker": TuckerWeights, "tt": TensorTrainWeights}[form]
-    return factorised(channels, channels, modes, rank, layers=layers, implementation=implementation)
+    if form == "cp":
+        return CPWeights(channels, channels, modes, rank, layers=layers, implementation=implementation)
+    if form == "tucker":
+        return TuckerWeights(channels, channels, modes, rank, layers=layers, implementation=implementation)
+    return TensorTrainWeights(channels, channels, modes, rank, layers=layers, implementation=implementation)

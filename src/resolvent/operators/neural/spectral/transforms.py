@@ -127,7 +127,7 @@ def _real(N: int, K: int, inverse: bool, like: torch.Tensor) -> torch.Tensor:
         weight = torch.stack([torch.where(single, 1.0, 2.0), torch.where(single, 0.0, 2.0)], 1)[:, None]
         return real_axis(weight * A).T
 
-    return _kept(("real", N, K, inverse), build, like)
+    return kept_matrix(("real", N, K, inverse), build, like)
 
 
 def _complex(N: int, low: int, high: int, inverse: bool, like: torch.Tensor) -> torch.Tensor:
@@ -137,7 +137,7 @@ def _complex(N: int, low: int, high: int, inverse: bool, like: torch.Tensor) -> 
         matrix = complex_axis(waves(N, low, high))
         return matrix.T if inverse else matrix / N
 
-    return _kept(("complex", N, low, high, inverse), build, like)
+    return kept_matrix(("complex", N, low, high, inverse), build, like)
 
 
 def waves(N: int, low: int, high: int) -> torch.Tensor:
@@ -152,7 +152,7 @@ _MATRICES: dict[tuple[object, ...], torch.Tensor] = {}
 _MOST = 256
 
 
-def _kept(key: tuple[object, ...], build: Callable[[], torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+def kept_matrix(key: tuple[object, ...], build: Callable[[], torch.Tensor], like: torch.Tensor) -> torch.Tensor:
     """Return a matrix that was built before, or build it and keep it.
 
     Neither tensors of inference mode, which no gradient may pass, nor the stand-ins that an export traces are kept.
