@@ -20,6 +20,7 @@ from .kronecker import Kronecker
 from .kronecker_plus_diagonal import KroneckerPlusDiagonal
 from .kronecker_sum import KroneckerSum
 from .masked import Masked
+from .monarch import Monarch, nearest_monarch
 from .product import Product
 from .props import SPD, Props
 from .scaled import Scaled
@@ -44,6 +45,7 @@ __all__ = [
     "KroneckerSum",
     "LinearOperator",
     "Masked",
+    "Monarch",
     "Product",
     "Props",
     "Report",
@@ -60,4 +62,5 @@ __all__ = [
     "check_operator",
     "detect_props",
     "kernel_matrix",
+    "nearest_monarch",
 ]

@@ -18,6 +18,8 @@ from .linear_map import NeuralMap
 from .mgno import MgNO
 from .mgno_cycle import VCycle
 from .model import NeuralOperator
+from .monarch_operator import MonarchOperator
+from .multigrid_fno import MultiGridFNO
 from .parameters import count_params
 from .quadrature_attention import AttentionOperator, QuadratureAttention
 from .registry import MODELS, build
@@ -28,6 +30,8 @@ __all__ = [
     "AttentionOperator",
     "DeepONet",
     "MgNO",
+    "MonarchOperator",
+    "MultiGridFNO",
     "NeuralMap",
     "NeuralOperator",
     "PODDeepONet",

@@ -12,8 +12,10 @@ from .channels import ChannelMLP, channels_first, channels_last
 from .grids import Positions, coordinates
 from .model import NeuralOperator, check_among, check_whole
 from .spectral.convolution import SpectralConvolution
+from .spectral.forms import Form, make_weights
+from .spectral.joint import JointLayer
 from .spectral.modes import stored_modes
-from .spectral.weights import DenseWeights
+from .spectral.weights import Implementation, SpectralWeights
 
 NORMS = (None, "instance", "group")
 
@@ -45,6 +47,15 @@ class FNO(NeuralOperator):
         Normalisation after each half of a block, with statistics over the points.
     preactivation : bool
         Normalise and activate before S and the MLP instead of after.
+    weights : {"dense", "cp", "tucker", "tt", "separable"}
+        Form of the multipliers of S: every entry, or a tensor factorisation of `rank`, or one number for each channel
+        and frequency.
+    rank : float
+        Fraction of the dense entries that a factorisation keeps.
+    joint : bool
+        Whether all layers share one tensor of multipliers, each taking its slice.
+    implementation : {"factorized", "reconstructed"}
+        How factorised multipliers are applied; the result is the same.
 
     Notes
     -----
@@ -81,6 +92,10 @@ class FNO(NeuralOperator):
         padding: float = 0.0,
         norm: Literal["instance", "group"] | None = None,
         preactivation: bool = False,
+        weights: Form = "dense",
+        rank: float = 0.1,
+        joint: bool = False,
+        implementation: Implementation = "factorized",
     ) -> None:
         super().__init__(c_in=c_in, c_out=c_out, dim=len(n_modes))
         for M in n_modes:
@@ -93,9 +108,16 @@ class FNO(NeuralOperator):
         self.positions, self.padding = positions, padding
         extra = 0 if positions is None else self.dim
         self.lift = ChannelMLP(c_in + extra, 2 * width, width)
+        modes = stored_modes(n_modes)
+
+        def multipliers(shared_by: int | None = None) -> SpectralWeights:
+            return make_weights(weights, width, modes, rank=rank, implementation=implementation, layers=shared_by)
+
+        self.shared = shared = multipliers(layers) if joint else None
+        made = [multipliers() if shared is None else JointLayer(shared, i) for i in range(layers)]
         self.blocks = torch.nn.ModuleList(
             Block(
-                SpectralConvolution(DenseWeights(width, width, stored_modes(n_modes)), n_modes),
+                SpectralConvolution(made[i], n_modes),
                 width,
                 norm=norm,
                 preactivation=preactivation,
@@ -127,7 +149,7 @@ class Block(torch.nn.Module):
     """One block of the operator, on fields (B, *grid, C)."""
 
     def __init__(
-        self, spectral: SpectralConvolution, width: int, *, norm: str | None, preactivation: bool, activated: bool
+        self, spectral: torch.nn.Module, width: int, *, norm: str | None, preactivation: bool, activated: bool
     ) -> None:
         super().__init__()
         self.spectral = spectral

@@ -10,6 +10,8 @@ from .deeponet import DeepONet, PODDeepONet
 from .fno import FNO
 from .mgno import MgNO
 from .model import NeuralOperator
+from .monarch_operator import MonarchOperator
+from .multigrid_fno import MultiGridFNO
 from .quadrature_attention import AttentionOperator
 
 
@@ -27,6 +29,9 @@ MODELS: dict[str, Entry] = {
     "attention": Entry(AttentionOperator, {}, "global dependence, scattered points"),
     "deeponet": Entry(DeepONet, {}, "baseline; outputs in a fixed linear space of learned functions"),
     "pod_deeponet": Entry(PODDeepONet, {}, "baseline; outputs in the space of the leading modes of the training set"),
+    "tfno": Entry(FNO, {"weights": "tucker", "rank": 0.1}, "as fno, with about a tenth of the parameters"),
+    "mgtfno": Entry(MultiGridFNO, {}, "as tfno on patches, for grids too large for one sample in memory"),
+    "monarch": Entry(MonarchOperator, {}, "as fno with learned transforms, for data on one grid that is not periodic"),
 }
 
 
