@@ -86,20 +86,5 @@ def fitting_options(name: str, pairs: Pairs, given: Mapping[str, Any]) -> dict[s
 
     Options that are given win.
     """
-    entry = MODELS.get(name)
-    known = inspect.signature(entry.model.__init__).parameters if entry is not None else {}
-    options: dict[str, Any] = {"c_in": pairs.c_in, "c_out": pairs.c_out}
-    geometry = pairs.geometry
-    if "dim" in known:
-        options["dim"] = geometry.dim
-    if "n_modes" in known:
-        options["n_modes"] = [min(_MODES, n if n % 2 == 0 else n - 1) for n in geometry.grid]
-    if "positions" in known and len(set(geometry.positions)) == 1 and geometry.positions[0] is not None:
-        options["positions"] = geometry.positions[0]
-    if "boundary" in known:
-        options["boundary"] = "periodic" if all(geometry.periodic) else "dirichlet"
-    return {**options, **given}
-
-
-_MODES = 16
-"""Fourier modes of an axis unless told otherwise."""
+    suited = MODELS[name].model.suited_options(pairs.geometry.grid, pairs.geometry.positions) if name in MODELS else {}
+    return {"c_in": pairs.c_in, "c_out": pairs.c_out, **suited, **given}

@@ -28,10 +28,13 @@ def physical_operator(network: NeuralOperator, pairs: Pairs, config: TrainingCon
     grid = pairs.geometry.grid
     ends = [i for i, places in enumerate(pairs.geometry.positions) if places == "vertices"]
     zero = config.boundary == "zero" or (config.boundary == "auto" and _vanishes_on_boundary(pairs, ends))
+    outputs = build_normaliser(config.y_normaliser, pairs.c_out, grid).fit(y for _, y in _training_batches(pairs))
+    if network.prepares:
+        network.prepare(torch.cat([outputs.encode(y) for _, y in _training_batches(pairs)]))
     return PhysicalOperator(
         network,
         build_normaliser(config.x_normaliser, pairs.c_in, grid).fit(x for x, _ in _training_batches(pairs)),
-        build_normaliser(config.y_normaliser, pairs.c_out, grid).fit(y for _, y in _training_batches(pairs)),
+        outputs,
         boundary=0.0 if zero else None,
         boundary_axes=ends if zero else None,
     )

@@ -107,7 +107,7 @@ def test_parameter_count(options, count, complex_as_one):
 
 
 def test_initial_scale():
-    entries = DenseWeights(24, 40, (10, 6)).dense()
+    entries = DenseWeights(24, 40, (10, 6)).dense().detach()
     sigma = (2.0 / 64) ** 0.5
     assert 0.9 <= float(entries.abs().square().mean().sqrt()) / sigma <= 1.1
 

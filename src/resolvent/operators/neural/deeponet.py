@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch.nn.functional import gelu
@@ -169,6 +169,17 @@ class PODDeepONet(NeuralOperator):
         self.branch = Branch(c_in, modes, self.dim, width, layers, sensing, sensors, positions)
         self.register_buffer("pod_mean", torch.zeros(c_out, *grid))
         self.register_buffer("pod_modes", _cosines(modes, c_out, self.grid, positions))
+
+    prepares: ClassVar[bool] = True
+
+    @classmethod
+    def suited_options(cls, grid: Sequence[int], positions: Sequence[str | None]) -> dict[str, Any]:
+        """Return the grid of the modes, and where its points lie."""
+        return {**super().suited_options(grid, positions), "grid": list(grid)}
+
+    def prepare(self, targets: torch.Tensor) -> None:
+        """Take mean and modes from training outputs; see `fit_pod`."""
+        self.fit_pod(targets)
 
     def fit_pod(self, targets: torch.Tensor) -> None:
         """Take mean and modes from training outputs, as the network is to give them (encoded, if they are).

@@ -6,7 +6,7 @@ Against the published code: any grid, any number of channels, one normalisation 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch.nn.functional import gelu
@@ -142,6 +142,17 @@ class MgNO(NeuralOperator):
             torch.nn.Linear(width, c_out, bias=False) if head == "pointwise" else cycle(width, c_out, norm=False)
         )
         self.levels, self.residual_connection = len(smoothing), residual_connection
+
+    @classmethod
+    def suited_options(cls, grid: Sequence[int], positions: Sequence[str | None]) -> dict[str, Any]:
+        """Return the options by which a model suits a grid: dimension, boundary, and levels down to about 4 points."""
+        periodic = all(place == "periodic" for place in positions)
+        levels = max(1, ((min(grid) - 1) // 4).bit_length())
+        return {
+            "dim": len(grid),
+            "boundary": "periodic" if periodic else "dirichlet",
+            "smoothing": [*[1] * (levels - 1), 2],
+        }
 
     @property
     def minimum_grid(self) -> int:
