@@ -62,7 +62,7 @@ def errors(
                 [
                     RelativeL2()(p, y, geometry),
                     H1()(p, y, geometry),
-                    (p - y).flatten(1).abs().amax(1) / torch.where(largest > 0.0, largest, 1.0),
+                    (p - y).flatten(1).abs().amax(1) / torch.where(largest == 0.0, 1.0, largest),
                 ]
             )
         )
