@@ -4,6 +4,28 @@ from resolvent.operators.neural import build
 
 SMALL = {
     "fno": {"n_modes": [6, 6], "width": 6, "layers": 2},
+    "local_fno": {"n_modes": [6, 6], "width": 5, "layers": 2},
+    "local_fno:integral": {"n_modes": [6, 6], "width": 5, "layers": 2, "integral": [0, 1], "radius": 1 / 12},
+    "mgno": {"width": 4, "layers": 2, "smoothing": [1, 1, 2]},
+    "mgno:variants": {
+        "width": 3,
+        "layers": 2,
+        "smoothing": [1, 2],
+        "boundary": "neumann",
+        "bias": True,
+        "norm": True,
+        "growing": True,
+        "head": "cycle",
+    },
+    "unet": {"width": 4, "multipliers": [1, 2], "kernel": 5},
+    "unet:separable": {
+        "width": 3,
+        "multipliers": [1, 2],
+        "kernel": 5,
+        "boundary": "neumann",
+        "convolution": "separable",
+        "interpolate_kernels": [20, 20],
+    },
 }
 """Options that make each model small; a name may stand here several times, with a comment after a colon."""
 

@@ -12,20 +12,30 @@ try:
 except ImportError as error:
     raise ImportError('neural operators need torch: pip install "resolvent[learn]"') from error
 
+from .differential import DifferentialConvolution
 from .fno import FNO
 from .linear_map import NeuralMap
+from .local_fno import LocalFNO
+from .local_integral import LocalIntegral
 from .mgno import MgNO
 from .mgno_cycle import VCycle
 from .model import NeuralOperator
 from .parameters import count_params
 from .registry import MODELS, build
+from .separable_convolution import SeparableConv
+from .unet import UNet
 
 __all__ = [
     "FNO",
     "MODELS",
+    "DifferentialConvolution",
+    "LocalFNO",
+    "LocalIntegral",
     "MgNO",
     "NeuralMap",
     "NeuralOperator",
+    "SeparableConv",
+    "UNet",
     "VCycle",
     "build",
     "count_params",

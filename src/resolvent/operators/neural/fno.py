@@ -127,7 +127,7 @@ class Block(torch.nn.Module):
     """One block of the operator, on fields (B, *grid, C)."""
 
     def __init__(
-        self, spectral: SpectralConvolution, width: int, *, norm: str | None, preactivation: bool, activated: bool
+        self, spectral: torch.nn.Module, width: int, *, norm: str | None, preactivation: bool, activated: bool
     ) -> None:
         super().__init__()
         self.spectral = spectral

@@ -7,8 +7,10 @@ import inspect
 from typing import Any, NamedTuple
 
 from .fno import FNO
+from .local_fno import LocalFNO
 from .mgno import MgNO
 from .model import NeuralOperator
+from .unet import UNet
 
 
 class Entry(NamedTuple):
@@ -21,7 +23,9 @@ class Entry(NamedTuple):
 
 MODELS: dict[str, Entry] = {
     "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
+    "local_fno": Entry(LocalFNO, {}, "smooth solutions with local features, derivatives, any resolution"),
     "mgno": Entry(MgNO, {}, "elliptic problems with rough coefficients on one grid"),
+    "unet": Entry(UNet, {}, "the local baseline, on one grid"),
 }
 
 
