@@ -11,7 +11,8 @@ from resolvent.operators.neural.stencil_convolution import convolve
 @pytest.mark.parametrize("dim", [2, 3])
 @pytest.mark.parametrize("c_in, c_out", [(2, 3), (3, 2)])
 def test_equals_the_dense_convolution(boundary, dim, c_in, c_out):
-    S = SeparableConv(c_in, c_out, 5, rank=3, dim=dim, boundary=boundary).double()
+    options = {"rank": 3, "dim": dim, "boundary": boundary, "implementation": "factorized"}
+    S = SeparableConv(c_in, c_out, 5, **options).double()
     x = torch.randn(2, c_in, *(8, 7, 6)[:dim], dtype=torch.float64)
     expected = convolve(x, S.dense_kernel(), S.bias, boundary)
     assert S(x).shape == (2, c_out, *x.shape[2:])

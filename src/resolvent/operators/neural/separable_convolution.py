@@ -36,8 +36,8 @@ class SeparableConv(torch.nn.Module):
     bias : bool
         Whether there is a bias.
     implementation : {"factorized", "reconstructed"}
-        One axis after the other, with R min(c_in, c_out) channels in between, or with the dense kernel. The result is
-        the same; which is faster depends on R, k and the device.
+        One axis after the other, with R min(c_in, c_out) channels in between, or with the dense kernel; the result is
+        the same. The dense one takes the time of an ordinary convolution and is mostly the faster one on a CPU.
 
     References
     ----------
@@ -63,7 +63,7 @@ class SeparableConv(torch.nn.Module):
         dim: int = 2,
         boundary: Boundary = "dirichlet",
         bias: bool = True,
-        implementation: Implementation = "factorized",
+        implementation: Implementation = "reconstructed",
     ) -> None:
         super().__init__()
         check_whole("c_in", c_in)
@@ -86,9 +86,11 @@ class SeparableConv(torch.nn.Module):
 
     def dense_kernel(self, scale: Sequence[float] | None = None) -> torch.Tensor:
         """Return K, (c_out, c_in, k, k) or (c_out, c_in, k, k, k)."""
-        names = "xyz"[: len(self.factors)]
-        terms = ",".join(f"r{name}" for name in names)
-        return torch.einsum(f"roi,{terms}->oi{names}", self.mixing, *self._axis_kernels(scale))
+        first, *others = self._axis_kernels(scale)
+        products = first
+        for kernel in others:
+            products = products[..., None] * kernel.reshape(len(kernel), *(1,) * (products.ndim - 1), -1)
+        return torch.tensordot(self.mixing, products, dims=([0], [0]))
 
     def forward(self, x: torch.Tensor, scale: Sequence[float] | None = None) -> torch.Tensor:
         """Return K ∗ x + bias, (B, c_out, *grid), with K interpolated to so many times the points on each axis."""
