@@ -17,6 +17,27 @@ SMALL = {
     "deeponet": {"modes": 6, "width": 8, "layers": 2, "sensors": 5},
     "deeponet:integral": {"modes": 6, "width": 8, "layers": 2, "sensors": 3, "sensing": "integral"},
     "pod_deeponet": {"grid": [17, 20], "modes": 5, "width": 8, "layers": 2, "sensors": 5},
+    "local_fno": {"n_modes": [6, 6], "width": 5, "layers": 2},
+    "local_fno:integral": {"n_modes": [6, 6], "width": 5, "layers": 2, "integral": [0, 1], "radius": 1 / 12},
+    "mgno:variants": {
+        "width": 3,
+        "layers": 2,
+        "smoothing": [1, 2],
+        "boundary": "neumann",
+        "bias": True,
+        "norm": True,
+        "growing": True,
+        "head": "cycle",
+    },
+    "unet": {"width": 4, "multipliers": [1, 2], "kernel": 5},
+    "unet:separable": {
+        "width": 3,
+        "multipliers": [1, 2],
+        "kernel": 5,
+        "boundary": "neumann",
+        "convolution": "separable",
+        "interpolate_kernels": [20, 20],
+    },
 }
 """Options that make each model small; a name may stand here several times, with a comment after a colon."""
 

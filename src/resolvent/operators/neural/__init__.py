@@ -13,8 +13,11 @@ except ImportError as error:
     raise ImportError('neural operators need torch: pip install "resolvent[learn]"') from error
 
 from .deeponet import DeepONet, PODDeepONet
+from .differential import DifferentialConvolution
 from .fno import FNO
 from .linear_map import NeuralMap
+from .local_fno import LocalFNO
+from .local_integral import LocalIntegral
 from .mgno import MgNO
 from .mgno_cycle import VCycle
 from .model import NeuralOperator
@@ -23,12 +26,17 @@ from .multigrid_fno import MultiGridFNO
 from .parameters import count_params
 from .quadrature_attention import AttentionOperator, QuadratureAttention
 from .registry import MODELS, build, entry_of
+from .separable_convolution import SeparableConv
+from .unet import UNet
 
 __all__ = [
     "FNO",
     "MODELS",
     "AttentionOperator",
     "DeepONet",
+    "DifferentialConvolution",
+    "LocalFNO",
+    "LocalIntegral",
     "MgNO",
     "MonarchOperator",
     "MultiGridFNO",
@@ -36,6 +44,8 @@ __all__ = [
     "NeuralOperator",
     "PODDeepONet",
     "QuadratureAttention",
+    "SeparableConv",
+    "UNet",
     "VCycle",
     "build",
     "count_params",

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 from .deeponet import DeepONet, PODDeepONet
 from .fno import FNO
+from .local_fno import LocalFNO
 from .mgno import MgNO
 from .model import NeuralOperator
 from .monarch_operator import MonarchOperator
 from .multigrid_fno import MultiGridFNO
 from .quadrature_attention import AttentionOperator
+from .unet import UNet
 
 
 class Entry(NamedTuple):
@@ -25,6 +27,7 @@ class Entry(NamedTuple):
 
 MODELS: dict[str, Entry] = {
     "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
+    "local_fno": Entry(LocalFNO, {}, "smooth solutions with local features, derivatives, any resolution"),
     "mgno": Entry(MgNO, {}, "elliptic problems with rough coefficients on one grid"),
     "attention": Entry(AttentionOperator, {}, "global dependence, scattered points"),
     "deeponet": Entry(DeepONet, {}, "baseline; outputs in a fixed linear space of learned functions"),
@@ -32,6 +35,7 @@ MODELS: dict[str, Entry] = {
     "tfno": Entry(FNO, {"weights": "tucker", "rank": 0.1}, "as fno, with about a tenth of the parameters"),
     "mgtfno": Entry(MultiGridFNO, {}, "as tfno on patches, for grids too large for one sample in memory"),
     "monarch": Entry(MonarchOperator, {}, "as fno with learned transforms, for data on one grid that is not periodic"),
+    "unet": Entry(UNet, {}, "the local baseline, on one grid"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal, final, get_args
@@ -59,16 +58,17 @@ class StencilConvolution(torch.nn.Module):
         self.kernel = uniform(bound, c_out, c_in, *(kernel,) * dim)
         self.bias = uniform(bound, c_out) if bias else None
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return v, (B, c_out, *grid)."""
-        return convolve(x, self.kernel, self.bias, self.boundary, stride=self.stride)
+    def forward(self, x: torch.Tensor, scale: Sequence[float] | None = None) -> torch.Tensor:
+        """Return v, (B, c_out, *grid), with K interpolated to so many times the points on each axis."""
+        kernel = self.kernel if scale is None else stretched(self.kernel, scale)
+        return convolve(x, kernel, self.bias, self.boundary, stride=self.stride)
 
 
 def convolve(
     x: torch.Tensor,
     kernel: torch.Tensor,
     bias: torch.Tensor | None = None,
-    boundary: Boundary = "dirichlet",
+    boundary: Boundary | None = "dirichlet",
     *,
     stride: int = 1,
     groups: int = 1,
@@ -81,7 +81,8 @@ def convolve(
     kernel : (c_out, c_in / groups, *sides) tensor
         With odd sides.
     bias : (c_out,) tensor, optional
-    boundary : {"dirichlet", "periodic", "neumann"}
+    boundary : {"dirichlet", "periodic", "neumann"} or None
+        None leaves out the points whose stencil reaches beyond the last ones.
     stride : int
         Distance of the points that are kept, from the first one on.
     groups : int
@@ -90,27 +91,56 @@ def convolve(
     convolution = CONVOLUTIONS[kernel.ndim - 2]
     assert convolution is not None
     widths = [side // 2 for side in kernel.shape[2:]]
+    kernel = channels_together(kernel)  # a computed kernel in the other format takes twice the time
     if boundary == "dirichlet":
         return convolution(x, kernel, bias, stride=stride, padding=widths, groups=groups)
-    return convolution(extend(x, widths, boundary), kernel, bias, stride=stride, groups=groups)
+    x = x if boundary is None else extend(x, widths, boundary)
+    return convolution(x, kernel, bias, stride=stride, groups=groups)
 
 
-def extend(x: torch.Tensor, widths: Sequence[int], boundary: Boundary) -> torch.Tensor:
-    """Return (B, C, *grid) continued by so many points at both ends of each axis."""
-    if boundary == "dirichlet":
-        return torch.nn.functional.pad(x, both_ends(widths))
-    if boundary == "neumann":
-        return torch.nn.functional.pad(x, both_ends(widths), mode="reflect")
-    for axis, w in enumerate(widths, 2):  # joined, not padded: circular padding of torch loses the memory format
-        if w > 0:
-            n = x.shape[axis]
-            x = torch.cat([x.narrow(axis, n - w, w), x, x.narrow(axis, 0, w)], dim=axis)
-    return x
+def extend(
+    x: torch.Tensor, widths: Sequence[int], boundary: Boundary, *, beginning: bool = True, end: bool = True
+) -> torch.Tensor:
+    """Return (B, C, *grid) continued by so many points on each axis, at its beginning, its end or both.
+
+    Raises
+    ------
+    ValueError
+        For a grid that has too few points to be mirrored or repeated so far.
+    """
+    reach = {"dirichlet": 0, "periodic": max(widths), "neumann": max(widths) + 1}[boundary]
+    if min(x.shape[2:]) < reach:
+        raise ValueError(
+            f"continuing a {boundary} field by {max(widths)} points needs at least {reach} points a side, got a grid "
+            f"of {' × '.join(str(n) for n in x.shape[2:])}: take a finer grid, fewer levels or a smaller kernel"
+        )
+    if boundary == "periodic":  # joined, not padded: circular padding of torch loses the memory format
+        for axis, w in enumerate(widths, 2):
+            last, first = x.narrow(axis, x.shape[axis] - w, w), x.narrow(axis, 0, w)
+            if w > 0:
+                x = torch.cat([*([last] if beginning else []), x, *([first] if end else [])], dim=axis)
+        return x
+    sides = [w for width in reversed(widths) for w in (width * beginning, width * end)]
+    return torch.nn.functional.pad(x, sides, mode="reflect" if boundary == "neumann" else "constant")
 
 
-def both_ends(widths: Sequence[int]) -> list[int]:
-    """Return widths of axes as torch pads: the last axis first, both ends of each."""
-    return list(itertools.chain.from_iterable((w, w) for w in reversed(widths)))
+def stretched(kernel: torch.Tensor, scale: Sequence[float]) -> torch.Tensor:
+    """Return a kernel interpolated linearly from k to s k − s + 1 points on each of its last axes.
+
+    The span k − 1 is that of a grid s times as fine. Weights are divided by the ratio of the numbers of points, so that
+    a constant kernel keeps its sum; others keep it up to their outermost weights, which stand for half a cell less.
+    """
+    old = kernel.shape[-len(scale) :]
+    new = [stretched_side(k, s) for k, s in zip(old, scale, strict=True)]
+    mode = ("linear", "bilinear", "trilinear")[len(scale) - 1]
+    planes = kernel.reshape(1, -1, *old)
+    finer = torch.nn.functional.interpolate(planes, size=new, mode=mode, align_corners=True)
+    return finer.reshape(*kernel.shape[: -len(scale)], *new) * (math.prod(old) / math.prod(new))
+
+
+def stretched_side(k: int, s: float) -> int:
+    """Return s k − s + 1, rounded to an odd number, not below 3 for a kernel with neighbours."""
+    return 1 if k == 1 else 2 * max(round(s * (k - 1) / 2), 1) + 1
 
 
 def channels_together(x: torch.Tensor) -> torch.Tensor:
