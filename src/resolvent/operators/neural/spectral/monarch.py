@@ -7,8 +7,8 @@ rows of the retained modes are parameters, which start as those of the Fourier t
 A learned transform belongs to its m² points. Other grids are resampled to them by trigonometric interpolation, a matrix
 that is multiplied into that of the transform: grids of any size cost what they cost the Fourier transform by matrices,
 and at the start the layer equals `SpectralConvolution` on every grid that, like the m² points, has all the modes below
-its Nyquist frequency. What is lost against it: frequencies above m²/2 do not enter, and once the transforms are not Fourier's any more, the
-layer depends on the choice of m and of the origin, and does not commute with translations.
+its Nyquist frequency. What is lost against it: frequencies above m²/2 do not enter, and once the transforms are not
+Fourier's any more, the layer depends on the choice of m and of the origin, and does not commute with translations.
 """
 
 from __future__ import annotations
@@ -124,4 +124,4 @@ def resampling(N: int, n: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def _pairs(values: torch.Tensor) -> torch.nn.Parameter:
-    return complex_pair(values.to(torch.get_default_dtype()).clone())
+    return complex_pair(values.to(torch.get_default_dtype()).clone(memory_format=torch.contiguous_format))
