@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import datasets, operators, solvers
+    from . import datasets, operators, solvers, training
     from .operators import SPD, LinearOperator, Props, StructureError, as_operator, check_operator, detect_props
     from .solvers import (
         ConvergenceError,
@@ -61,9 +61,10 @@ __all__ = [
     "solve",
     "solvers",
     "tfqmr",
+    "training",
 ]
 
-_PARTS = ("operators", "solvers", "datasets")
+_PARTS = ("operators", "solvers", "datasets", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import calibrate, describe, export, families, generate, gp, merge, plot, reproduce, solve, verify, version
+from . import (
+    calibrate,
+    describe,
+    evaluate,
+    export,
+    families,
+    generate,
+    gp,
+    merge,
+    plot,
+    predict,
+    reproduce,
+    solve,
+    train,
+    verify,
+    version,
+)
 from .errors import INPUT, DebugOption, expected_errors, report, report_usage
 
 # Typer brings its own copy of click from some version on, so the class is taken from what Typer exports.
@@ -76,7 +92,7 @@ def start(
     ] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Solve linear systems, and generate, check and plot certified PDE datasets."""
+    """Solve linear systems, generate certified PDE datasets, and train neural operators on them."""
     from .console import show_warnings
 
     show_warnings()
@@ -93,7 +109,7 @@ def _add(command: Callable[..., None], panel: str, example: str | None = None) -
     app.command(help=text, rich_help_panel=panel, epilog=example)(command)
 
 
-_SYSTEMS, _DATASETS, _ABOUT = "Linear systems", "Datasets", "About"
+_SYSTEMS, _DATASETS, _MODELS, _ABOUT = "Linear systems", "Datasets", "Neural operators", "About"
 _add(solve.solve, _SYSTEMS, solve.EXAMPLE)
 _add(gp.gp, _SYSTEMS, gp.EXAMPLE)
 _add(calibrate.calibrate, _SYSTEMS)
@@ -105,4 +121,7 @@ _add(describe.describe, _DATASETS)
 _add(reproduce.reproduce, _DATASETS)
 _add(plot.plot, _DATASETS, plot.EXAMPLE)
 _add(export.export, _DATASETS, export.EXAMPLE)
+_add(train.train, _MODELS, train.EXAMPLE)
+_add(evaluate.evaluate, _MODELS, evaluate.EXAMPLE)
+_add(predict.predict, _MODELS, predict.EXAMPLE)
 _add(version.version, _ABOUT)

@@ -75,6 +75,10 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     return known if library is None else (*known, library.DatasetError)
 
 
+def _is_interrupted_training(error: BaseException) -> bool:
+    return type(error).__name__ == "TrainingInterrupted"  # compared by name, so that nothing needs to import torch
+
+
 def _dataset_errors() -> ModuleType | None:
     """Return the module of dataset errors if anything has loaded it: otherwise none of them can have been raised."""
     return sys.modules.get(f"{__name__.partition('.')[0]}.datasets.errors")
@@ -138,6 +142,9 @@ def diagnose(error: BaseException, command: str, command_line: str) -> Diagnosis
     text = _text(error)
     if isinstance(error, InputError):
         return Diagnosis(text, error.hint or f"`{command} --help` explains the arguments")
+    if _is_interrupted_training(error):
+        done = f"{error.epoch} of {error.epochs} epochs are finished"  # type: ignore[attr-defined]
+        return Diagnosis(done, f"resume with: {command_line}", INTERRUPTED, "interrupted")
     if isinstance(error, KeyboardInterrupt):
         resume = f"resume with: {command_line}" if command.endswith(" generate") else ""
         return Diagnosis("stopped before the end", resume, INTERRUPTED, "interrupted")

@@ -13,6 +13,7 @@ from .console import messages, note
 if TYPE_CHECKING:
     from ..datasets.progress import Progress as DatasetProgress
     from ..solvers import Progress as SolveProgress
+    from ..training import TrainingProgress
 
 _LOG_EVERY = 30.0
 """Seconds between lines where there is no terminal to draw on, so that the log of a long job shows it is alive."""
@@ -107,6 +108,38 @@ def _logged() -> Callable[[DatasetProgress], None]:
             note(f"{_PHASES.get(state.phase, state.phase)} {_text(state, _WIDE)}")
 
     return log
+
+
+@contextmanager
+def epochs_shown() -> Iterator[Callable[[TrainingProgress], None]]:
+    """Yield a callback that shows epochs, loss, rate and time left; one line an epoch where nobody looks."""
+    console = messages()
+    if not console.is_terminal:
+
+        def log(state: TrainingProgress) -> None:
+            if state.epoch_ends:
+                note(f"epoch {state.epoch}/{state.epochs} {_training_text(state)}")
+
+        yield log
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("training", total=None, text="")
+
+        def show(state: TrainingProgress) -> None:
+            text = f"epoch {min(state.epoch + 1, state.epochs)}/{state.epochs} {_training_text(state)}"
+            progress.update(task, completed=state.step, total=state.steps, text=text)
+
+        yield show
+
+
+def _training_text(state: TrainingProgress) -> str:
+    parts = [f"loss {state.loss:.3e}"]
+    if state.metric is not None:
+        parts.append(f"validation {state.metric:.3e}")
+    return ", ".join([*parts, f"rate {state.lr:.1e}", f"{duration(max(state.remaining, 0.0))} left"])
 
 
 def rate(value: float) -> str:

@@ -62,7 +62,7 @@ def write_solution(path: Path, result: Result) -> None:
         scipy.io.mmwrite(content, columns, comment=f" {result.solver}, {result.status.name}", precision=17)
     else:
         content.write(_hdf5_image(result))
-    _put(path, content.getvalue())
+    put(path, content.getvalue())
 
 
 def _hdf5_image(result: Result) -> bytes:
@@ -90,10 +90,11 @@ def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture in the format its name ends in."""
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix[1:].lower())
-    _put(path, content.getvalue())
+    put(path, content.getvalue())
 
 
-def _put(path: Path, content: bytes) -> None:
+def put(path: Path, content: bytes) -> None:
+    """Write a file, complete or not at all."""
     from ..datasets.storage.durable import storage_errors, write_atomically
 
     with storage_errors("write", path):

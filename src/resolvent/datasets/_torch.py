@@ -13,6 +13,7 @@ try:
 except ImportError as error:
     raise ImportError('reading a dataset as torch tensors needs torch: pip install "resolvent[learn]"') from error
 
+from .channels import chosen_names, stacked
 from .reader import Dataset
 
 
@@ -34,35 +35,8 @@ class TorchDataset(TorchBase[tuple[torch.Tensor, torch.Tensor]]):
         # The frames of a trajectory are channels, so that its initial state lies on the same grid.
         self.grid = tuple(len(axis) for name, axis in dataset.axes.items() if name != "t")
         dataset.close()  # so that a loader process opens the file for itself
-        self.inputs = self._names(inputs, "input")
-        self.targets = self._names(targets, "solution")
-
-    def _names(self, names: Sequence[str], role: str) -> list[str]:
-        if isinstance(names, str):
-            names = [names]
-        fields = self.dataset.fields
-        chosen = list(names) or [name for name, spec in fields.items() if spec.role == role]
-        unknown = [name for name in chosen if name not in fields]
-        if unknown or not chosen:
-            raise ValueError(f"expected field names among {', '.join(fields)}, got {', '.join(unknown) or 'none'}")
-        for name in chosen:
-            self._channels(name, np.zeros(fields[name].shape))  # a shape that cannot be a channel fails here
-        return chosen
-
-    def _channels(self, name: str, values: np.ndarray) -> np.ndarray:
-        """Return a field as (channels, *grid)."""
-        if values.dtype.kind == "c":
-            return np.concatenate([self._channels(name, values.real), self._channels(name, values.imag)])
-        if values.ndim == 0:
-            return np.full((1, *self.grid), values)
-        if values.shape == self.grid:
-            return values[None]
-        if values.shape[1:] == self.grid:
-            return values
-        raise ValueError(
-            f"field {name!r} of shape {values.shape} does not lie on the grid {self.grid}: a channel must be a "
-            "number, a field on the grid, or several fields along the first axis"
-        )
+        self.inputs = chosen_names(dataset.fields, inputs, "input", self.grid)
+        self.targets = chosen_names(dataset.fields, targets, "solution", self.grid)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -71,8 +45,8 @@ class TorchDataset(TorchBase[tuple[torch.Tensor, torch.Tensor]]):
         return self._tensor(self.inputs, i), self._tensor(self.targets, i)
 
     def _tensor(self, names: list[str], i: int) -> torch.Tensor:
-        stacked = np.concatenate([self._channels(name, self.dataset.column(name, i)) for name in names])
-        return torch.from_numpy(np.ascontiguousarray(stacked)).to(self.dtype)
+        values = stacked(self.dataset, names, np.array([i]), self.grid)[0]
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__

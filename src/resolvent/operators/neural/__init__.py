@@ -12,19 +12,31 @@ try:
 except ImportError as error:
     raise ImportError('neural operators need torch: pip install "resolvent[learn]"') from error
 
+from .deeponet import DeepONet, PODDeepONet
 from .fno import FNO
+from .linear_map import NeuralMap
+from .mgno import MgNO
+from .mgno_cycle import VCycle
 from .model import NeuralOperator
 from .monarch_operator import MonarchOperator
 from .multigrid_fno import MultiGridFNO
 from .parameters import count_params
+from .quadrature_attention import AttentionOperator, QuadratureAttention
 from .registry import MODELS, build
 
 __all__ = [
     "FNO",
     "MODELS",
+    "AttentionOperator",
+    "DeepONet",
+    "MgNO",
     "MonarchOperator",
     "MultiGridFNO",
+    "NeuralMap",
     "NeuralOperator",
+    "PODDeepONet",
+    "QuadratureAttention",
+    "VCycle",
     "build",
     "count_params",
 ]

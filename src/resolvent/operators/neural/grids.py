@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -39,18 +40,18 @@ def spacing(n: int, positions: Positions = "vertices") -> float:
 def weights(n: int, positions: Positions = "vertices", like: torch.Tensor | None = None) -> torch.Tensor:
     """Return the (n,) weights of a second-order quadrature rule on [0, 1]; they add up to one.
 
-    ``interior`` points stand for functions that vanish at both ends, whose trapezoidal rule has equal weights; they are
-    scaled to integrate constants.
+    The first and last of ``interior`` points stand for one and a half cells: equal weights would be of first order
+    only, for functions that vanish at the ends too.
 
     Examples
     --------
-    >>> weights(3), weights(2, "centres")
-    (tensor([0.2500, 0.5000, 0.2500]), tensor([0.5000, 0.5000]))
+    >>> weights(3), weights(3, "interior")
+    (tensor([0.2500, 0.5000, 0.2500]), tensor([0.3750, 0.2500, 0.3750]))
     """
     check_among("positions", positions, get_args(Positions))
     w = torch.ones(n, **_options(like))
-    if positions == "vertices" and n > 1:
-        w[0] = w[-1] = 0.5
+    if positions in ("vertices", "interior") and n > 1:
+        w[0] = w[-1] = 0.5 if positions == "vertices" else 1.5
     return w / w.sum()
 
 
@@ -60,6 +61,23 @@ def coordinates(
     """Return the coordinates of all points of a grid, (d, *grid)."""
     axes = [points(n, positions, like) for n in grid]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def place_features(places: torch.Tensor, positions: Positions = "vertices") -> torch.Tensor:
+    """Return what a network should see of points (…, d) of the unit cube: 2 x − 1, or cos 2πx and sin 2πx if periodic.
+
+    Examples
+    --------
+    >>> place_features(torch.tensor([[0.0], [0.5]]))
+    tensor([[-1.],
+            [ 0.]])
+    >>> place_features(torch.tensor([[0.25]]), "periodic").shape
+    torch.Size([1, 2])
+    """
+    if positions != "periodic":
+        return 2.0 * places - 1.0
+    angles = 2.0 * math.pi * places
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def quadrature(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import abc
 import inspect
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import torch
+
+
+_MODES = 16
+"""Fourier modes of an axis, unless told otherwise or the grid has fewer."""
 
 
 class NeuralOperator(torch.nn.Module, abc.ABC):
@@ -45,6 +50,33 @@ class NeuralOperator(torch.nn.Module, abc.ABC):
         if dim not in (1, 2, 3):
             raise ValueError(f"{type(self).__name__} works on grids of 1, 2 or 3 dimensions, got {dim}")
         self.c_in, self.c_out, self.dim = c_in, c_out, dim
+
+    @classmethod
+    def suited_options(cls, grid: Sequence[int], positions: Sequence[str | None]) -> dict[str, Any]:
+        """Return the options by which a model of this class suits a grid: dimension, modes, positions.
+
+        Parameters
+        ----------
+        grid : sequence of int
+            Points of each axis.
+        positions : sequence of str or None
+            Where they lie, as in `grids`; None if irregular.
+        """
+        known = inspect.signature(cls.__init__).parameters
+        options: dict[str, Any] = {}
+        if "dim" in known:
+            options["dim"] = len(grid)
+        if "n_modes" in known:
+            options["n_modes"] = [min(_MODES, n - n % 2) for n in grid]
+        if "positions" in known and len(set(positions)) == 1 and positions[0] is not None:
+            options["positions"] = positions[0]
+        return options
+
+    def prepare(self, targets: torch.Tensor) -> None:
+        """Learn what is learned before training, from targets (N, c_out, *grid) at the scale of the network."""
+
+    prepares: ClassVar[bool] = False
+    """Whether `prepare` does anything."""
 
     @property
     def minimum_grid(self) -> int:

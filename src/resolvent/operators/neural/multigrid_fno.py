@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 
@@ -115,6 +115,12 @@ class MultiGridFNO(NeuralOperator):
         """Return the result patch by patch, (B n^d, c_out, *patches), for a loss against ``divide(y, levels)``."""
         check_sides(x.shape[2:], self.levels)
         return crop(self.network(self.windows(x)), margins(x.shape[2:], self.padding))
+
+    @classmethod
+    def suited_options(cls, grid: Sequence[int], positions: Sequence[str | None]) -> dict[str, Any]:
+        """Return dimension, modes, positions, and what lies beyond the boundary."""
+        periodic = all(place == "periodic" for place in positions)
+        return {**super().suited_options(grid, positions), "boundary": "wrap" if periodic else "zero"}
 
     def transform(self, x: torch.Tensor) -> torch.Tensor:
         """Map windows and stitch them."""

@@ -6,10 +6,13 @@ import difflib
 import inspect
 from typing import Any, NamedTuple
 
+from .deeponet import DeepONet, PODDeepONet
 from .fno import FNO
+from .mgno import MgNO
 from .model import NeuralOperator
 from .monarch_operator import MonarchOperator
 from .multigrid_fno import MultiGridFNO
+from .quadrature_attention import AttentionOperator
 
 
 class Entry(NamedTuple):
@@ -22,6 +25,10 @@ class Entry(NamedTuple):
 
 MODELS: dict[str, Entry] = {
     "fno": Entry(FNO, {}, "smooth solutions, periodic problems, any resolution"),
+    "mgno": Entry(MgNO, {}, "elliptic problems with rough coefficients on one grid"),
+    "attention": Entry(AttentionOperator, {}, "global dependence, scattered points"),
+    "deeponet": Entry(DeepONet, {}, "baseline; outputs in a fixed linear space of learned functions"),
+    "pod_deeponet": Entry(PODDeepONet, {}, "baseline; outputs in the space of the leading modes of the training set"),
     "tfno": Entry(FNO, {"weights": "tucker", "rank": 0.1}, "as fno, with about a tenth of the parameters"),
     "mgtfno": Entry(MultiGridFNO, {}, "as tfno on patches, for grids too large for one sample in memory"),
     "monarch": Entry(MonarchOperator, {}, "as fno with learned transforms, for data on one grid that is not periodic"),

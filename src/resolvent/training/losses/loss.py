@@ -1,0 +1,82 @@
+"""What every loss is: options, and a number for each sample."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from ...operators.neural.model import check_among, plain
+from ..geometry import Geometry
+
+Channels = Literal["together", "each"]
+"""``together``: norms over all channels; ``each``: the mean of the ratios of each channel, for quantities that have
+different units or sizes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(abc.ABC):
+    """A measure of the error of predictions, for each sample.
+
+    Parameters are those of the loss; calling it takes predictions and targets (B, C, *grid) and their `Geometry`, and
+    gives a (B,) tensor. Norms are integrals by the quadrature of the geometry, so that they converge under refinement.
+    Half precision is raised to single.
+
+    A ratio with a target of norm zero would be infinite: there, the absolute norm is returned. The gradient at a
+    perfect prediction is zero.
+    """
+
+    name: ClassVar[str]
+    """By which `build_loss` finds it."""
+
+    @abc.abstractmethod
+    def measure(self, prediction: torch.Tensor, target: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+        """Return a (B,) tensor of what was checked to fit."""
+
+    def __call__(self, prediction: torch.Tensor, target: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+        """Return the loss of each sample, a (B,) tensor; ValueError where shapes do not fit."""
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f"{self.name} compares equal shapes, got prediction {tuple(prediction.shape)} and target "
+                f"{tuple(target.shape)}"
+            )
+        if prediction.ndim != geometry.dim + 2 or tuple(prediction.shape[2:]) != geometry.grid:
+            raise ValueError(
+                f"{self.name} needs fields (samples, channels, {', '.join(map(str, geometry.grid))}) of its geometry, "
+                f"got {tuple(prediction.shape)}"
+            )
+        return self.measure(_single(prediction), _single(target), geometry)
+
+    def spec(self) -> dict[str, Any]:
+        """Return name and options as JSON has them: what `build_loss` takes."""
+        options = {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {"loss": self.name, **options}
+
+
+def check_channels(channels: str) -> None:
+    """Raise ValueError for anything but ``together`` and ``each``."""
+    check_among("channels", channels, ("together", "each"))
+
+
+def squared_norm(u: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+    """Return ΣΔ|u|² of each sample and channel, (B, C)."""
+    return (u.square() * geometry.quadrature(u)).flatten(2).sum(2)
+
+
+def root(square: torch.Tensor) -> torch.Tensor:
+    """Return the square root, whose gradient at zero is zero instead of infinite; NaN stays what it is."""
+    positive = ~(square <= 0.0)
+    return torch.where(positive, square, 1.0).sqrt() * positive
+
+
+def ratio(error: torch.Tensor, target: torch.Tensor, channels: str) -> torch.Tensor:
+    """Return the ratio of norms, (B,), of their squares of each channel, (B, C); absolute where the target is zero."""
+    if channels == "together":
+        error, target = error.sum(1, keepdim=True), target.sum(1, keepdim=True)
+    return root(error / torch.where(target > 0.0, target, 1.0)).mean(1)
+
+
+def _single(u: torch.Tensor) -> torch.Tensor:
+    return u.float() if u.dtype in (torch.float16, torch.bfloat16) else u

@@ -1,0 +1,76 @@
+"""Putting a network between the normalisers of its training set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ..operators.neural import NeuralOperator
+from .config import TrainingConfig
+from .data import Pairs
+from .normalisers import build_normaliser
+from .physical import PhysicalOperator
+
+_CHUNK = 64
+"""Samples read at a time."""
+
+
+def physical_operator(network: NeuralOperator, pairs: Pairs, config: TrainingConfig) -> PhysicalOperator:
+    """Return the network with normalisers fitted to the training split, and the boundary values that it shares.
+
+    Raises
+    ------
+    ValueError
+        If network and data do not fit, or there is nothing to train on.
+    """
+    _check_fit(network, pairs)
+    grid = pairs.geometry.grid
+    ends = [i for i, places in enumerate(pairs.geometry.positions) if places == "vertices"]
+    zero = config.boundary == "zero" or (config.boundary == "auto" and _vanishes_on_boundary(pairs, ends))
+    outputs = build_normaliser(config.y_normaliser, pairs.c_out, grid).fit(y for _, y in _training_batches(pairs))
+    if network.prepares:
+        network.prepare(torch.cat([outputs.encode(y) for _, y in _training_batches(pairs)]))
+    return PhysicalOperator(
+        network,
+        build_normaliser(config.x_normaliser, pairs.c_in, grid).fit(x for x, _ in _training_batches(pairs)),
+        outputs,
+        boundary=0.0 if zero else None,
+        boundary_axes=ends if zero else None,
+    )
+
+
+def _check_fit(network: NeuralOperator, pairs: Pairs) -> None:
+    name = type(network).__name__
+    for what, has, needs in (("input", pairs.c_in, network.c_in), ("target", pairs.c_out, network.c_out)):
+        if has != needs:
+            names = pairs.about.get(f"{what}s", [])
+            listed = f" ({', '.join(names)})" if names else ""
+            raise ValueError(
+                f"{name} was built for {needs} {what} channels, and {pairs.about['source']} has {has}{listed}: build "
+                f"it with c_{'in' if what == 'input' else 'out'}={has}, or choose other {what}s"
+            )
+    grid = pairs.geometry.grid
+    if len(grid) != network.dim:
+        raise ValueError(
+            f"{name} was built for {network.dim}-D grids, and {pairs.about['source']} has one of {len(grid)} axes"
+        )
+    if min(grid) < network.minimum_grid:
+        raise ValueError(
+            f"{name} with these options needs at least {network.minimum_grid} points a side, and "
+            f"{pairs.about['source']} has {' × '.join(map(str, grid))}"
+        )
+    if len(pairs.splits["train"]) == 0:
+        raise ValueError(f"the training split of {pairs.about['source']} is empty: generate more samples")
+
+
+def _training_batches(pairs: Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    rows = pairs.splits["train"]
+    return (pairs.batch(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))
+
+
+def _vanishes_on_boundary(pairs: Pairs, axes: list[int]) -> bool:
+    """Whether all training targets are zero at the first and the last point of some axes."""
+    return bool(axes) and not any(
+        bool(y.select(axis + 2, end).any()) for _, y in _training_batches(pairs) for axis in axes for end in (0, -1)
+    )

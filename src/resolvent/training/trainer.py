@@ -1,0 +1,450 @@
+"""Training: epochs, updates, validation, checkpoints, in an order that can be interrupted anywhere and resumed."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from ..operators.neural import NeuralOperator
+from . import checkpoint
+from .card import write_card
+from .config import TrainingConfig
+from .data import Batch, Pairs, as_pairs
+from .distributed import Processes, processes
+from .errors import NonFiniteError, TrainingInterrupted
+from .logs import CSVRecorder, Recorder
+from .losses import build_loss
+from .objective import Average, Objective, compiled
+from .physical import PhysicalOperator
+from .progress import ProgressCallback, TrainingProgress
+from .run_state import RunState, restore, stored
+from .schedules import build_schedule
+from .setup import physical_operator
+
+_log = logging.getLogger(__name__)
+
+LOG, CARD = "log.csv", "card.md"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a training run gives.
+
+    Attributes
+    ----------
+    model : PhysicalOperator
+        The best by the validation error; takes and gives fields in physical units.
+    history : list of dict
+        One row an epoch, with the columns of the log.
+    best : float
+        Validation error of `model`.
+    out : Path or None
+        The folder with checkpoints, log and model card.
+    """
+
+    model: PhysicalOperator
+    history: list[dict[str, Any]]
+    best: float
+    out: Path | None
+
+    def predict(self, x: Any, batch_size: int = 64) -> Any:
+        """Return the predictions for inputs (n, c_in, *grid), an array for an array and a tensor for a tensor."""
+        return self.model.predict(x, batch_size)
+
+
+@final
+class Trainer:
+    """Trains a neural operator.
+
+    Parameters
+    ----------
+    model : NeuralOperator
+    config : TrainingConfig, optional
+    recorders : sequence of Recorder
+        Besides the CSV log of `out`.
+
+    Notes
+    -----
+    On a CPU with a fixed number of threads a run that was interrupted and resumed gives the same bits as one that was
+    not. The order of samples follows from seed and epoch alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from resolvent.operators.neural import build
+    >>> from resolvent.training import Trainer, TrainingConfig
+    >>> x = torch.randn(20, 1, 16, generator=torch.Generator().manual_seed(0))
+    >>> model = build("fno", c_in=1, c_out=1, n_modes=[8], width=8, layers=2)
+    >>> trained = Trainer(model, TrainingConfig(epochs=2, loss="relative_l2")).fit((x, 2 * x))
+    >>> len(trained.history), trained.predict(x).shape
+    (2, torch.Size([20, 1, 16]))
+    """
+
+    def __init__(
+        self, model: NeuralOperator, config: TrainingConfig | None = None, *, recorders: Sequence[Recorder] = ()
+    ) -> None:
+        self.model = model
+        self.config = config or TrainingConfig()
+        self.recorders = tuple(recorders)
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        out: str | Path | None = None,
+        resume: bool = True,
+        progress: ProgressCallback | None = None,
+        checkpoint_seconds: float = 600.0,
+    ) -> Trained:
+        """Train on pairs, and return the best model.
+
+        Parameters
+        ----------
+        data
+            Whatever `as_pairs` takes.
+        out : path, optional
+            A folder for checkpoints, log and model card; an unfinished run of the same model, configuration and data
+            in it goes on.
+        resume : bool
+            False begins anew.
+        progress : callable, optional
+            Takes a `TrainingProgress`.
+        checkpoint_seconds : float
+            Longest time between two checkpoints.
+
+        Raises
+        ------
+        ValueError
+            If model and data do not fit.
+        NonFiniteError
+            For data, losses or gradients that are not finite, naming the sample; earlier checkpoints are kept.
+        CheckpointError
+            If `out` holds a run of another model, configuration or dataset.
+        TrainingInterrupted
+            After Ctrl-C, when a checkpoint is written.
+        """
+        pairs = as_pairs(data)
+        device = _device(self.config.device)
+        with processes(self.config.ddp, device) as (team, warning), deferred_interrupt() as interrupted:
+            if warning:
+                _log.warning(warning)
+            run = _Run(self, pairs, device, team, None if out is None else Path(out), progress, interrupted)
+            run.start(resume)
+            return run.complete(checkpoint_seconds)
+
+
+class _Run:
+    """One call of `fit`."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        pairs: Pairs,
+        device: torch.device,
+        team: Processes,
+        out: Path | None,
+        progress: ProgressCallback | None,
+        interrupted: threading.Event,
+    ) -> None:
+        self.config, self.pairs, self.device, self.team, self.out = trainer.config, pairs, device, team, out
+        self.progress, self.interrupted = progress, interrupted
+        self.schedule = build_schedule(self.config.schedule)
+        self.model = physical_operator(trainer.model, pairs, self.config).to(device)
+        self.average = None if self.config.ema is None else Average(self.model, self.config.ema)
+        self.objective = Objective(
+            self.model, build_loss(self.config.loss), encoded=self.config.loss_space == "encoded"
+        )
+        self.metric = build_loss(self.config.metric)
+        kind = torch.optim.AdamW if self.config.optimiser == "adamw" else torch.optim.Adam
+        self.optimiser = kind(self.model.parameters(), lr=self.config.lr, weight_decay=self.config.weight_decay)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.config.amp == "float16")
+        self.state = RunState()
+        self.grids: dict[int, Pairs] = {}
+        self.steps_of = [
+            math.ceil(len(pairs.splits["train"]) / self.config.stage_of(epoch)[1])
+            for epoch in range(self.config.epochs)
+        ]
+        own = [] if out is None or not team.leads else [CSVRecorder(out / LOG)]
+        self.recorders: list[Recorder] = [*own, *(trainer.recorders if team.leads else ())]
+        self.called: Any = self.objective
+        self.begun = self.saved = time.monotonic()
+        self.done_before = 0
+
+    def start(self, resume: bool) -> None:
+        """Continue what is in `out`, or begin."""
+        if self.out is not None:
+            if self.team.leads:
+                self.out.mkdir(parents=True, exist_ok=True)
+            last = self.out / checkpoint.LAST
+            if resume and last.is_file():
+                restore(self, checkpoint.load(last), last)
+            elif self.team.leads:
+                for name in (checkpoint.LAST, checkpoint.BEST, LOG, CARD):
+                    (self.out / name).unlink(missing_ok=True)
+        self.done_before = self.state.step
+        self.objective.geometry = self._grid(self.config.stage_of(self.state.epoch)[0]).geometry
+        if self.config.compile:
+            self.called = compiled(self.objective, *self._to_device(self.pairs.batch(self.pairs.splits["train"][:2])))
+        if self.team.count > 1:
+            from torch.nn.parallel import DistributedDataParallel
+
+            self.called = DistributedDataParallel(self.called)
+
+    def complete(self, checkpoint_seconds: float) -> Trained:
+        """Train the epochs that are left."""
+        while self.state.epoch < self.config.epochs and not self.state.stopped:
+            self._epoch(checkpoint_seconds)
+        best = self.state.best_content
+        assert best is not None
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(best["average"] or best["parameters"])
+        model.eval()
+        if self.out is not None and self.team.leads:
+            write_card(self.out / CARD, model, self.config, self.pairs, self.state)
+        return Trained(model, self.state.history, self.state.best, self.out)
+
+    # Epochs ------------------------------------------------------------------------------------------------------
+
+    def _epoch(self, checkpoint_seconds: float) -> None:
+        state = self.state
+        stride, size = self.config.stage_of(state.epoch)
+        pairs = self._grid(stride)
+        self.objective.geometry = pairs.geometry
+        order = np.random.default_rng([self.config.seed, state.epoch]).permutation(self.pairs.splits["train"])
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        self.model.train()
+        for batch, parts in self._read(pairs, batches[state.batch :]):
+            self._update(batch, parts)
+            self._report(epoch_ends=False)
+            if self.team.any(self.interrupted.is_set(), self.device):
+                self._save_last()
+                raise TrainingInterrupted(state.epoch, self.config.epochs, None if self.out is None else str(self.out))
+            if state.batch < len(batches) and time.monotonic() - self.saved > checkpoint_seconds:
+                self._save_last()
+        self._finish_epoch()
+
+    def _finish_epoch(self) -> None:
+        state = self.state
+        valid_loss, metric = self._validate()
+        train_loss = state.loss_sum / max(state.loss_count, 1)
+        judged = train_loss if metric is None else metric
+        improved = judged < state.best * (1.0 - self.config.min_delta)
+        row = {
+            "epoch": state.epoch + 1,
+            "step": state.step,
+            "lr": self.optimiser.param_groups[0]["lr"],
+            "train_loss": train_loss,
+            "valid_loss": valid_loss,
+            "valid_metric": metric,
+            "gradient_norm": state.gradient_norm,
+            "seconds": time.monotonic() - self.begun,
+        }
+        state.end_epoch(row, judged, improved, self.config.patience, self.schedule.patience)
+        for recorder in self.recorders:
+            recorder.record(row)
+        if improved or state.best_content is None:
+            state.best_content = self._content()
+            if self.out is not None and self.team.leads:
+                checkpoint.save(self.out / checkpoint.BEST, state.best_content)
+        self._save_last()
+        self._report(epoch_ends=True)
+
+    def _update(self, batch: np.ndarray, parts: Sequence[tuple[np.ndarray, Batch]]) -> None:
+        """Change the parameters once, by the mean loss of a batch over all its parts and processes."""
+        state, config = self.state, self.config
+        self._set_rate()
+        self.optimiser.zero_grad(set_to_none=True)
+        losses = torch.zeros((), device=self.device)
+        broken: tuple[str, int] | None = None
+        for i, (rows, pair) in enumerate(parts):
+            x, y = self._to_device(pair)
+            last = i == len(parts) - 1
+            quiet = self.called.no_sync() if self.team.count > 1 and not last else _nothing()
+            # Each part of a batch weighs by its samples; the average that DDP takes is undone.
+            weight = 0.0 if self.team.count > 1 and rows[0] < 0 else self.team.count / len(batch)
+            with quiet:
+                with torch.autocast(self.device.type, _AMP[config.amp], enabled=config.amp is not None):
+                    values = self.called(x, y)
+                if weight and not bool(torch.isfinite(values).all()):
+                    broken = ("loss", int(rows[int((~torch.isfinite(values)).nonzero()[0])]))
+                self.scaler.scale(values.float().sum() * weight).backward()
+            losses += values.detach().float().sum() * (weight > 0.0)
+        if self.team.any(broken is not None, self.device):
+            raise self._non_finite(broken)
+        self.scaler.unscale_(self.optimiser)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip or math.inf)
+        if not self.scaler.is_enabled() and not bool(torch.isfinite(norm)):
+            raise self._non_finite(("gradient", -1))
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        state.step += 1
+        state.batch += 1
+        state.gradient_norm = float(norm)
+        state.loss_sum += float(self.team.sum(losses))
+        state.loss_count += len(batch)
+        if self.average is not None:
+            self.average.update(self.model, state.step)
+
+    def _non_finite(self, broken: tuple[str, int] | None) -> NonFiniteError:
+        what, row = broken or ("loss", -1)
+        where = f" for sample {row} of {self.pairs.about['source']}" if row >= 0 else ""
+        kept = f"; {self.out / checkpoint.BEST} keeps the best model" if self.out is not None else ""
+        return NonFiniteError(
+            f"the {what} is not finite{where} in epoch {self.state.epoch + 1}, update {self.state.step + 1}: lower lr "
+            f"(now {self.config.lr:g}), or set clip{kept}"
+        )
+
+    def _set_rate(self) -> None:
+        state, schedule = self.state, self.schedule
+        if schedule.per == "epoch":
+            done = state.epoch / max(self.config.epochs - 1, 1)
+        else:
+            done = state.step / max(sum(self.steps_of) - 1, 1)
+        beta = schedule.beta(done)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.lr * schedule.factor(done, state.epoch, state.reductions)
+            if beta is not None:
+                group["betas"] = (beta, group["betas"][1])
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float | None, float | None]:
+        """Return loss and metric on the validation split, on the whole grid; None where there is none."""
+        rows = self.pairs.splits["valid"]
+        if len(rows) == 0:
+            return None, None
+        judged = self.model if self.average is None else self.average.model
+        judged.eval()
+        self.objective.geometry = self.pairs.geometry
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        mine = self.team.share(rows)
+        size = self.config.batch_size
+        for i in range(0, len(mine), size):
+            x, y = self._to_device(self.pairs.batch(mine[i : i + size]))
+            encoded = judged.encoded(x)
+            prediction = judged.decoded(encoded)
+            sums[0] += self.objective.measured(encoded, prediction, y).double().sum()
+            sums[1] += self.metric(prediction, y, self.pairs.geometry).double().sum()
+        loss, metric = (self.team.sum(sums) / len(rows)).tolist()
+        if not math.isfinite(metric):
+            raise self._non_finite(("validation error", -1))
+        return loss, metric
+
+    # Batches -----------------------------------------------------------------------------------------------------
+
+    def _grid(self, stride: int) -> Pairs:
+        if stride not in self.grids:
+            self.grids[stride] = self.pairs.strided(stride)
+        return self.grids[stride]
+
+    def _read(
+        self, pairs: Pairs, batches: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, list[tuple[np.ndarray, Batch]]]]:
+        """Yield each batch in its parts for this process, the next one being read meanwhile."""
+
+        def read(batch: np.ndarray) -> list[tuple[np.ndarray, Batch]]:
+            parts = np.array_split(self.team.share(batch), self.config.accumulate)
+            if self.team.count == 1:
+                parts = [part for part in parts if len(part)]
+            # Every process takes part in every gradient: one without samples takes some with weight zero.
+            return [
+                (part if len(part) else np.array([-1]), pairs.batch(part if len(part) else batch[:1])) for part in parts
+            ]
+
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(read, batches[0]) if batches else None
+            for i, batch in enumerate(batches):
+                assert coming is not None
+                parts = coming.result()
+                if i + 1 < len(batches):
+                    coming = reader.submit(read, batches[i + 1])
+                yield batch, parts
+
+    def _to_device(self, pair: Batch) -> Batch:
+        x, y = pair
+        return x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+
+    # Records -----------------------------------------------------------------------------------------------------
+
+    def _content(self) -> dict[str, Any]:
+        return stored(self)
+
+    def _save_last(self) -> None:
+        if self.out is not None and self.team.leads:
+            checkpoint.save(self.out / checkpoint.LAST, stored(self, complete=True))
+        self.saved = time.monotonic()
+
+    def _report(self, *, epoch_ends: bool) -> None:
+        if self.progress is None or not self.team.leads:
+            return
+        state = self.state
+        seconds, total = time.monotonic() - self.begun, sum(self.steps_of)
+        remaining = seconds / max(state.step - self.done_before, 1) * (total - state.step)
+        rows = state.history
+        shown = rows[-1]["train_loss"] if epoch_ends else state.loss_sum / max(state.loss_count, 1)
+        self.progress(
+            TrainingProgress(
+                epoch=state.epoch,
+                epochs=self.config.epochs,
+                step=state.step,
+                steps=total,
+                loss=shown,
+                lr=self.optimiser.param_groups[0]["lr"],
+                seconds=seconds,
+                remaining=remaining,
+                metric=rows[-1]["valid_metric"] if rows else None,
+                best=state.best if rows else None,
+                epoch_ends=epoch_ends,
+            )
+        )
+
+
+_AMP = {None: torch.bfloat16, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def _device(name: str) -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C sets instead of stopping an update halfway; a second Ctrl-C stops at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        if event.is_set():
+            signal.signal(signal.SIGINT, before)
+            raise KeyboardInterrupt
+        event.set()
+
+    if before is signal.SIG_IGN or before is None:
+        yield event
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,223 @@
+"""Interrupting, killing and resuming runs; reading what they leave."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from resolvent.training import (
+    CheckpointError,
+    TrainingInterrupted,
+    load_model,
+    read_log,
+)
+
+
+def _load(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HERE = Path(__file__)
+support = _load("training_conftest", HERE.with_name("conftest.py"))
+conformance = _load("neural_conformance", HERE.parents[1] / "operators" / "neural" / "conformance.py")
+fitted, smooth, tiny = support.fitted, support.smooth, support.tiny
+
+
+class _Stop:
+    """Presses Ctrl-C after so many updates."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def __call__(self, state):
+        if state.step == self.after and not state.epoch_ends:
+            signal.raise_signal(signal.SIGINT)
+
+
+def same_parameters(a, b):
+    return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def figures(trained):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in trained.history]
+
+
+@pytest.mark.parametrize("after", [3, 4, 8], ids=["end of an epoch", "first of an epoch", "within an epoch"])
+@pytest.mark.parametrize(
+    "options", [{}, {"ema": 0.9, "accumulate": 2, "clip": 0.1, "patience": 3}], ids=["plain", "all"]
+)
+def test_an_interrupted_run_goes_on_bit_for_bit(pairs, tmp_path, after, options):
+    whole = fitted(pairs, tmp_path / "whole", **options)
+    with pytest.raises(TrainingInterrupted, match=r"epochs; .*resumes by the same call"):
+        fitted(pairs, tmp_path / "parts", progress=_Stop(after), **options)
+    parts = fitted(pairs, tmp_path / "parts", **options)
+    assert same_parameters(whole.model, parts.model)
+    assert figures(whole) == figures(parts)
+    logs = [read_log(tmp_path / name / "log.csv") for name in ("whole", "parts")]
+    assert all(logs[0][column] == logs[1][column] for column in logs[0] if column != "seconds")
+    last = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
+    for kind in ("parameters", "average"):
+        if last[0][kind] is not None:
+            assert all(torch.equal(last[0][kind][name], value) for name, value in last[1][kind].items())
+
+
+@pytest.mark.parametrize("case", list(conformance.SMALL))
+def test_every_model_resumes_and_loads(case, tmp_path):
+    grid = conformance.grid_of(case)
+    x, _ = smooth(20, grid, channels=2)
+    data = (x, x[:, :1])
+
+    def model():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return conformance.small(case)
+
+    settings = {"epochs": 2, "batch_size": 9, "loss": "relative_l2", "lr": 1e-3}
+    whole = fitted(data, tmp_path / "whole", model=model(), **settings)
+    with pytest.raises(TrainingInterrupted):
+        fitted(data, tmp_path / "parts", model=model(), progress=_Stop(3), **settings)
+    parts = fitted(data, tmp_path / "parts", model=model(), **settings)
+    assert same_parameters(whole.model, parts.model)
+    loaded = load_model(tmp_path / "whole")
+    assert type(loaded.net) is type(whole.model.net)
+    assert np.array_equal(loaded.predict(x[:3]), whole.predict(x[:3]))
+
+
+def test_a_finished_run_is_returned_as_it_is(pairs, tmp_path):
+    first = fitted(pairs, tmp_path)
+    stamp = (tmp_path / "last.pt").stat().st_mtime_ns
+    again = fitted(pairs, tmp_path)
+    assert same_parameters(first.model, again.model) and figures(first) == figures(again)
+    assert (tmp_path / "last.pt").stat().st_mtime_ns == stamp
+    anew = fitted(pairs, tmp_path, resume=False, seed=3)
+    assert figures(anew) != figures(first) and read_log(tmp_path / "log.csv")["epoch"] == [1, 2, 3, 4]
+
+
+def test_the_best_model_survives_worse_epochs_and_a_resume(pairs, tmp_path):
+    def ruin(state):
+        if state.step == 7:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted):
+        fitted(pairs, tmp_path, lr=1e-3, schedule="constant", progress=ruin)
+    before = torch.load(tmp_path / "best.pt", weights_only=True)["best"]
+    trained = fitted(pairs, tmp_path, lr=1e-3, schedule="constant")
+    assert trained.best <= before < float("inf")
+    assert trained.best == min(row["valid_metric"] for row in trained.history)
+
+
+def test_another_run_is_refused(pairs, tmp_path):
+    fitted(pairs, tmp_path, epochs=1)
+    for change, message in (
+        ({"epochs": 2}, "another configuration: epochs = 1 there, 2 now"),
+        ({"lr": 1e-3}, "another configuration: lr = 0.002 there, 0.001 now"),
+        ({"model": tiny(width=8)}, "another model: width = 6 there, 8 now"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            fitted(pairs, tmp_path, **{"epochs": 1, **change})
+    x, y = pairs
+    with pytest.raises(CheckpointError, match="another data"):
+        fitted((x, 2 * y), tmp_path, epochs=1)
+
+
+def test_a_fresh_process_predicts_the_same(pairs, tmp_path, run_python):
+    trained = fitted(pairs, tmp_path / "run", ema=0.9)
+    np.save(tmp_path / "x.npy", pairs[0])
+    code = (
+        "import sys, numpy as np, torch; torch.set_num_threads(1); from resolvent.training import load_model; "
+        "np.save(sys.argv[1] + '/p.npy', load_model(sys.argv[1] + '/run').predict(np.load(sys.argv[1] + '/x.npy')))"
+    )
+    outcome = run_python("-c", code, str(tmp_path), OMP_NUM_THREADS="1")
+    assert outcome.returncode == 0, outcome.stderr
+    assert float(np.abs(np.load(tmp_path / "p.npy") - trained.predict(pairs[0])).max()) <= 1e-6
+
+
+def test_checkpoints_hold_plain_values_only(pairs, tmp_path):
+    fitted(pairs, tmp_path, ema=0.9, epochs=1)
+    content = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert {"optimiser", "scaler", "random", "state", "splits", "log", "config", "data", "versions"} <= set(content)
+
+    def check(value, where):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                assert isinstance(key, str | int), where
+                check(inner, f"{where}.{key}")
+        elif isinstance(value, list | tuple):
+            for i, inner in enumerate(value):
+                check(inner, f"{where}[{i}]")
+        else:
+            assert value is None or isinstance(value, torch.Tensor | int | float | str | bool), (where, type(value))
+
+    check(content, "checkpoint")
+    rows = [set(content["splits"][name].tolist()) for name in ("train", "valid", "test")]
+    assert not rows[0] & rows[1] and len(rows[0] | rows[1] | rows[2]) == 24
+
+
+def test_damaged_and_foreign_files_are_told_apart(pairs, tmp_path):
+    fitted(pairs, tmp_path / "run", epochs=1)
+    whole = (tmp_path / "run" / "best.pt").read_bytes()
+    for name, content, message in (
+        ("short.pt", whole[: len(whole) // 2], "is cut short, or no checkpoint"),
+        ("text.pt", b"not a checkpoint", "is cut short, or no checkpoint"),
+        ("broken.pt", whole[:2000] + bytes(200) + whole[2200:], "damaged|does not describe"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=message):
+            load_model(tmp_path / name)
+    torch.save({"x": torch.zeros(1)}, tmp_path / "tensors.pt")
+    with pytest.raises(CheckpointError, match="holds tensors, but is no checkpoint of this package"):
+        load_model(tmp_path / "tensors.pt")
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        load_model(tmp_path / "absent.pt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds no model: expected best.pt or last.pt"):
+        load_model(tmp_path / "empty")
+    content = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    content["model"]["options"]["width"] = 7
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="does not describe a model of this version"):
+        load_model(tmp_path / "other.pt")
+    torch.save({**content, "version": 99}, tmp_path / "newer.pt")
+    with pytest.raises(CheckpointError, match="format version 99, this one reads 1: upgrade resolvent"):
+        load_model(tmp_path / "newer.pt")
+
+
+def test_a_run_killed_while_it_writes_leaves_a_checkpoint_that_goes_on(tmp_path):
+    """SIGKILL at many moments of a run that does little but write checkpoints."""
+    script = (
+        "import sys, numpy as np, torch; torch.set_num_threads(1); sys.path.insert(0, sys.argv[2]); "
+        "from conftest import fitted, smooth; "
+        "fitted(smooth(), sys.argv[1], epochs=400, lr=1e-4)"
+    )
+    out = tmp_path / "run"
+    environment = os.environ | {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
+    reached = []
+    for wait in (0.05, 0.21, 0.37):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(out), str(HERE.parent)], env=environment, stderr=subprocess.PIPE
+        )
+        before = (out / "last.pt").stat().st_mtime_ns if (out / "last.pt").exists() else 0
+        end = time.monotonic() + 120
+        while time.monotonic() < end and process.poll() is None:
+            if (out / "last.pt").exists() and (out / "last.pt").stat().st_mtime_ns != before:
+                break
+            time.sleep(0.01)
+        time.sleep(wait)
+        process.kill()
+        _, errors = process.communicate()
+        assert (out / "last.pt").exists(), errors.decode()
+        reached.append(torch.load(out / "last.pt", weights_only=True)["state"]["epoch"])
+        load_model(out)
+    assert reached[0] < reached[1] < reached[2]
+    log = read_log(out / "log.csv")["epoch"]
+    assert log[: reached[2]] == list(range(1, reached[2] + 1))  # rows after the checkpoint are cut by the next run
