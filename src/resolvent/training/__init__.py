@@ -18,6 +18,7 @@ from .checkpoint import load_model
 from .config import TrainingConfig
 from .data import Pairs, as_pairs
 from .errors import CheckpointError, NonFiniteError, TrainingError, TrainingInterrupted
+from .export import export_onnx, export_program
 from .geometry import Geometry
 from .logs import CSVRecorder, Recorder, TensorBoardRecorder, read_log
 from .losses import build_loss
@@ -44,6 +45,8 @@ __all__ = [
     "TrainingProgress",
     "as_pairs",
     "build_loss",
+    "export_onnx",
+    "export_program",
     "load_model",
     "read_log",
     "train",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import io
-import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from ..datasets.storage.durable import storage_errors, write_atomically
 from ..operators.neural.spectral.frozen import real_copy
 
 
@@ -27,7 +27,7 @@ def export_program(model: torch.nn.Module, example: torch.Tensor, path: str | Pa
     example : (B, c_in, *grid) tensor
         Input like those of later calls, on the device and in the precision of the model.
     path : path
-        Where to write, by custom ``….pt2``. A file that is there is replaced only once the new one is complete.
+        Where to write, usually ``….pt2``. A file that is there is replaced only once the new one is complete.
 
     Examples
     --------
@@ -39,8 +39,9 @@ def export_program(model: torch.nn.Module, example: torch.Tensor, path: str | Pa
     >>> torch.export.load("fno.pt2").module()(torch.zeros(5, 1, 9, 9)).shape
     torch.Size([5, 1, 9, 9])
     """
-    program = _program(copy.deepcopy(model).eval(), example)
-    _replace(Path(path), ".pt2", lambda file: torch.export.save(program, file))
+    content = io.BytesIO()
+    torch.export.save(_program(copy.deepcopy(model).eval(), example), content)
+    _write(path, content.getvalue())
 
 
 def export_onnx(model: torch.nn.Module, example: torch.Tensor, path: str | Path) -> None:
@@ -56,7 +57,7 @@ def export_onnx(model: torch.nn.Module, example: torch.Tensor, path: str | Path)
     example : (B, c_in, *grid) tensor
         Input like those of later calls.
     path : path
-        Where to write, by custom ``….onnx``. A file that is there is replaced only once the new one is complete.
+        Where to write, usually ``….onnx``. A file that is there is replaced only once the new one is complete.
 
     Raises
     ------
@@ -65,24 +66,26 @@ def export_onnx(model: torch.nn.Module, example: torch.Tensor, path: str | Path)
     ValueError
         If the model computes with complex numbers outside of its spectral weights, which ONNX cannot do.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ImportError('export to ONNX needs onnx and onnxscript: pip install "resolvent[onnx]"') from error
+    for name in ("onnx", "onnxscript"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ImportError(f'export to ONNX needs {name}: pip install "resolvent[onnx]"') from error
     program = real_program(model, example)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # torch prints its progress
         warnings.simplefilter("ignore")  # about deprecations inside of torch and onnxscript
-        exported = torch.onnx.export(program, dynamo=True, external_data=False)
+        exported = torch.onnx.export(program, dynamo=True)
     if exported is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    _replace(Path(path), ".onnx", lambda file: exported.save(file, external_data=False))
+    _write(path, exported.model_proto.SerializeToString())
 
 
 def real_program(model: torch.nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
     """Return the program of a model in real arithmetic; ValueError, naming the operations, if complex ones remain."""
     program = _program(real_copy(model), example)
-    complex_nodes = sorted({str(node.target) for node in program.graph.nodes if _is_complex(node.meta.get("val"))})
+    graphs = [m.graph for m in program.graph_module.modules() if isinstance(m, torch.fx.GraphModule)]
+    nodes = [node for graph in graphs for node in graph.nodes]
+    complex_nodes = sorted({str(node.target) for node in nodes if _is_complex(node.meta.get("val"))})
     if complex_nodes:
         raise ValueError(
             f"{type(model).__name__} computes with complex numbers outside of its spectral weights "
@@ -104,13 +107,6 @@ def _is_complex(value: object) -> bool:
     return any(isinstance(v, torch.Tensor) and v.is_complex() for v in values)
 
 
-def _replace(path: Path, suffix: str, write: Callable[[str], object]) -> None:
-    """Write a temporary file beside the path, then put it there in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
-    try:
-        write(str(temporary))
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _write(path: str | Path, content: bytes) -> None:
+    with storage_errors("write", Path(path)):
+        write_atomically(Path(path), content)
