@@ -19,6 +19,7 @@ from .config import TrainingConfig
 from .data import Pairs, as_pairs
 from .errors import CheckpointError, NonFiniteError, TrainingError, TrainingInterrupted
 from .evaluation import Errors, relative_errors, sweep
+from .export import export_onnx, export_program
 from .geometry import Geometry
 from .local_bases import LocalBases
 from .logs import CSVRecorder, Recorder, TensorBoardRecorder, read_log
@@ -56,6 +57,8 @@ __all__ = [
     "as_pairs",
     "build_loss",
     "error_spectrum",
+    "export_onnx",
+    "export_program",
     "load_model",
     "read_log",
     "relative_errors",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 
@@ -103,6 +104,12 @@ class MonarchOperator(NeuralOperator):
             for i in range(layers)
         )
         self.project = ChannelMLP(width, 2 * width, c_out)
+
+    @classmethod
+    def suited_options(cls, grid: Sequence[int], positions: Sequence[str | None]) -> dict[str, Any]:
+        """Return those of every spectral model, and the root of the next square from the longest side up."""
+        options = super().suited_options(grid, positions)
+        return {**options, "root": max(2, math.isqrt(max(grid) - 1) + 1)}
 
     def transform(self, x: torch.Tensor) -> torch.Tensor:
         """Lift, apply the blocks, project."""

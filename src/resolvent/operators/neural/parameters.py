@@ -5,16 +5,20 @@ from __future__ import annotations
 import torch
 
 
-def complex_pair(values: torch.Tensor) -> torch.nn.Parameter:
+class ComplexPair(torch.nn.Parameter):
+    """Complex weights as a real parameter with a trailing axis (real, imaginary).
+
+    A class and not a mark on a parameter, because copies of a parameter keep only their class.
+    """
+
+
+def complex_pair(values: torch.Tensor) -> ComplexPair:
     """Return a parameter for complex weights: stored real, with a trailing axis (real, imaginary).
 
     Gradients of complex parameters lose their imaginary part under distributed data parallelism (pytorch #158753),
     and ONNX has no complex type.
     """
-    stored = torch.view_as_real(values).clone() if values.is_complex() else values
-    parameter = torch.nn.Parameter(stored)
-    parameter.complex_pair = True  # type: ignore[attr-defined]
-    return parameter
+    return ComplexPair(torch.view_as_real(values.resolve_conj()).clone() if values.is_complex() else values)
 
 
 def count_params(model: torch.nn.Module, *, complex_as_one: bool = False) -> int:
@@ -36,6 +40,6 @@ def count_params(model: torch.nn.Module, *, complex_as_one: bool = False) -> int
     counted = 0
     for parameter in model.parameters():
         if parameter.requires_grad:
-            pair = complex_as_one and getattr(parameter, "complex_pair", False)
+            pair = complex_as_one and isinstance(parameter, ComplexPair)
             counted += parameter.numel() // 2 if pair else parameter.numel()
     return counted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, final, get_args
 
 import torch
@@ -48,10 +49,17 @@ class SpectralConvolution(torch.nn.Module):
         kept = kept_modes(self.n_modes, grid)
         many = max(k.stop - k.start for k in (*kept[:-1], slice(0, 2 * kept[-1].stop - 2))) > MANY
         fast = self.transform == "fast" or (self.transform == "auto" and many)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
             if fast:
                 z = self.weights(fast_coefficients(x, self.n_modes), kept)
                 return fast_field(z, self.n_modes, grid) + self.bias
             z = self.weights(coefficients(x, self.n_modes), kept)
             return field(z, self.n_modes, grid) + self.bias
+
+
+def without_autocast(x: torch.Tensor) -> AbstractContextManager[object]:
+    """Return a context in which the products with x keep their precision."""
+    kind = x.device.type
+    # Nothing where there is nothing to switch off: an exported program would hold it as a part of its own.
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

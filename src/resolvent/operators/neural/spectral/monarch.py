@@ -19,6 +19,7 @@ from typing import final
 import torch
 
 from ..parameters import complex_pair
+from .convolution import without_autocast
 from .transforms import analyse, complex_axis, kept_matrix, real_axis, synthesise, waves
 from .weights import SpectralWeights
 
@@ -89,7 +90,7 @@ class MonarchConvolution(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return S x, (B, *grid, c_out)."""
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
             n, d, grid = self.m**2, x.ndim - 2, x.shape[1:-1]
             there, back = [], []
@@ -117,11 +118,11 @@ def resampling(N: int, n: int, like: torch.Tensor) -> torch.Tensor:
         if n == N:
             return torch.eye(n, dtype=torch.float64)
         K = (min(N, n) + 1) // 2
-        weight = torch.where(torch.arange(K) == 0, 1.0, 2.0)[:, None, None] / N
+        weight = torch.where(torch.arange(K) == 0, 1.0, 2.0).double()[:, None, None] / N
         return real_axis(waves(n, 0, K)).T @ real_axis(weight * waves(N, 0, K))
 
     return kept_matrix(("resampling", N, n), build, like)
 
 
 def _pairs(values: torch.Tensor) -> torch.nn.Parameter:
-    return complex_pair(values.to(torch.get_default_dtype()).clone())
+    return complex_pair(values.to(torch.get_default_dtype()).clone(memory_format=torch.contiguous_format))

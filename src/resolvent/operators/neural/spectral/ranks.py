@@ -18,16 +18,18 @@ def ranks_on_a_scale(
 ) -> tuple[int, ...]:
     """Return the rounded ranks(s) for the scale s at which entries(ranks(s)) is what is wanted.
 
-    Both functions are continuous and grow with s; bisection finds s in [0, 2].
+    Both functions are continuous and grow with s. Where even full ranks have fewer entries, those are returned.
     """
-    low, high = 0.0, 2.0
+    low, high = 0.0, 1.0
+    while entries(ranks(high)) < wanted and ranks(high) != ranks(2.0 * high):
+        low, high = high, 2.0 * high
     for _ in range(60):
         middle = 0.5 * (low + high)
         if entries(ranks(middle)) < wanted:
             low = middle
         else:
             high = middle
-    return tuple(max(1, round(r)) for r in ranks(low))
+    return tuple(max(1, round(r)) for r in ranks(high))
 
 
 def cp_rank(sizes: Sequence[int], fraction: float) -> int:
@@ -71,11 +73,7 @@ def tensor_train_ranks(sizes: Sequence[int], fraction: float) -> tuple[int, ...]
     means = [(a + b) / 2.0 for a, b in itertools.pairwise(sizes)]
 
     def ranks(s: float) -> list[float]:
-        # 2 is the end of the bisection: up to 1 the scale is that of the means, from there on it goes to full rank.
-        return [
-            min(m, s * mean if s <= 1.0 else mean + (s - 1.0) * max(m - mean, 0.0))
-            for m, mean in zip(most, means, strict=True)
-        ]
+        return [min(float(m), s * mean) for m, mean in zip(most, means, strict=True)]
 
     def entries(r: Sequence[float]) -> float:
         chain = [1.0, *r, 1.0]

@@ -75,7 +75,7 @@ def analyse(x: torch.Tensor, matrices: Matrices) -> torch.Tensor:
     z = _product(matrices[-1], x.reshape(-1, x.shape[d], C))
     for axis in range(d - 2, -1, -1):
         N = x.shape[1 + axis]
-        columns = C * math.prod(m.shape[0] // 2 for m in matrices[axis + 1 :])
+        columns = C * math.prod([m.shape[0] // 2 for m in matrices[axis + 1 :]])
         z = _product(matrices[axis], z.reshape(-1, 2 * N, columns))
     z = z.reshape(x.shape[0], 2, *(m.shape[0] // 2 for m in matrices), C)
     return z.permute(*range(2, d + 2), 0, -1, 1)
