@@ -104,7 +104,10 @@ def test_strides_take_points_or_average_cells():
     assert vertices.geometry.grid == (3, 3) and vertices.batch(np.array([0]))[0][0, 0, 0].tolist() == [0.0, 2.0, 0.0]
     cells = as_pairs(x, x, geometry=Geometry.unit((4, 4), "centres")).strided(2)
     assert cells.geometry.grid == (2, 2) and set(cells.geometry.positions) == {"centres"}
+    assert cells.geometry.ends == ((0.0, 1.0), (0.0, 1.0)) and cells.geometry.axes[0].tolist() == [0.25, 0.75]
     assert cells.batch(np.array([0]))[0][0, 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
+    with pytest.raises(ValueError, match="4 × 4 cells cannot be joined 3 by 3"):
+        as_pairs(x, x, geometry=Geometry.unit((4, 4), "centres")).strided(3)
 
 
 def test_bad_data(darcy):

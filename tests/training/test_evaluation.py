@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from resolvent.operators.neural import FNO
-from resolvent.training.evaluation import errors, predict, sweep
+from resolvent.training.evaluation import predict, relative_errors, sweep
 from resolvent.training.geometry import Geometry
 from resolvent.training.losses import H1, RelativeL2
 from resolvent.training.normalisers import Normaliser, build_normaliser
@@ -22,14 +22,14 @@ def wave(geometry, k=1.0):
 def test_errors_are_those_of_the_losses(rng):
     geometry = Geometry.unit([9, 8])
     p, y = rng.normal(size=(2, 7, 2, 9, 8))
-    found = errors(p, torch.tensor(y), geometry, batch_size=3)
+    found = relative_errors(p, torch.tensor(y), geometry, batch_size=3)
     P, Y = torch.tensor(p), torch.tensor(y)
     np.testing.assert_allclose(found.relative_l2, RelativeL2()(P, Y, geometry))
     np.testing.assert_allclose(found.relative_h1, H1()(P, Y, geometry))
     np.testing.assert_allclose(found.relative_max, np.abs(p - y).max((1, 2, 3)) / np.abs(y).max((1, 2, 3)))
     assert found.mean()["relative_l2"] == pytest.approx(found.relative_l2.mean())
     with pytest.raises(ValueError, match="as many predictions"):
-        errors(p[:3], y, geometry)
+        relative_errors(p[:3], y, geometry)
 
 
 @pytest.mark.parametrize("positions", ["vertices", "centres", "interior", "periodic"])

@@ -180,7 +180,7 @@ def test_damaged_and_foreign_files_are_told_apart(pairs, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
         load_model(tmp_path / "absent.pt")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="holds no model: expected best.pt or last.pt"):
+    with pytest.raises(FileNotFoundError, match=r"holds no model: expected best\.pt or last\.pt"):
         load_model(tmp_path / "empty")
     content = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
     content["model"]["options"]["width"] = 7

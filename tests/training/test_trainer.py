@@ -158,7 +158,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_model(pairs, tm
 
 
 def test_model_and_data_that_do_not_fit(pairs):
-    with pytest.raises(ValueError, match="built for 2 input channels, and arrays has 1: build it with c_in=2|c_in=1"):
+    with pytest.raises(ValueError, match="built for 2 input channels, and arrays has 1: build it with c_in=1"):
         fitted(pairs, model=tiny(c_in=2))
     with pytest.raises(ValueError, match="built for 3 target channels, and arrays has 1"):
         fitted(pairs, model=tiny(c_out=3))

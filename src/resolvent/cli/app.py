@@ -18,6 +18,7 @@ from . import (
     families,
     generate,
     gp,
+    list_models,
     merge,
     plot,
     predict,
@@ -121,6 +122,7 @@ _add(describe.describe, _DATASETS)
 _add(reproduce.reproduce, _DATASETS)
 _add(plot.plot, _DATASETS, plot.EXAMPLE)
 _add(export.export, _DATASETS, export.EXAMPLE)
+_add(list_models.models, _MODELS)
 _add(train.train, _MODELS, train.EXAMPLE)
 _add(evaluate.evaluate, _MODELS, evaluate.EXAMPLE)
 _add(predict.predict, _MODELS, predict.EXAMPLE)

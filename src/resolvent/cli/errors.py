@@ -75,10 +75,6 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     return known if library is None else (*known, library.DatasetError)
 
 
-def _is_interrupted_training(error: BaseException) -> bool:
-    return type(error).__name__ == "TrainingInterrupted"  # compared by name, so that nothing needs to import torch
-
-
 def _dataset_errors() -> ModuleType | None:
     """Return the module of dataset errors if anything has loaded it: otherwise none of them can have been raised."""
     return sys.modules.get(f"{__name__.partition('.')[0]}.datasets.errors")
@@ -140,9 +136,12 @@ def diagnose(error: BaseException, command: str, command_line: str) -> Diagnosis
         if found is not None:
             return found
     text = _text(error)
+    # Errors of training are told by name, so that nothing needs to import torch.
+    if type(error).__name__ == "CheckpointError":
+        return Diagnosis(text.replace("resume=False", "--restart"))
     if isinstance(error, InputError):
         return Diagnosis(text, error.hint or f"`{command} --help` explains the arguments")
-    if _is_interrupted_training(error):
+    if type(error).__name__ == "TrainingInterrupted":
         done = f"{error.epoch} of {error.epochs} epochs are finished"  # type: ignore[attr-defined]
         return Diagnosis(done, f"resume with: {command_line}", INTERRUPTED, "interrupted")
     if isinstance(error, KeyboardInterrupt):

@@ -112,12 +112,15 @@ def _rolled_out(operator: PhysicalOperator, pairs: Pairs, rows: np.ndarray, step
 
 
 def _draw(operator: PhysicalOperator, pairs: Pairs, rows: np.ndarray, plot: Path | None, spectrum: Path | None) -> None:
-    from ..training import error_spectrum, plots
+    from ..training import error_spectrum
+    from ..training.plots import plot_fields, plot_spectra
     from .writing import write_figure
 
     x, y = pairs.batch(rows[:3])
     if plot is not None:
-        write_figure(plot, plots.predictions(operator.predict(x), y, pairs.geometry, x=x))
+        write_figure(plot, plot_fields(operator.predict(x), y, pairs.geometry, x))
     if spectrum is not None:
         x, y = pairs.batch(rows)
-        write_figure(spectrum, plots.spectrum(error_spectrum(operator.predict(x).numpy(), y.numpy(), pairs.geometry)))
+        write_figure(
+            spectrum, plot_spectra(error_spectrum(operator.predict(x).numpy(), y.numpy(), pairs.geometry)).get_figure()
+        )

@@ -30,11 +30,8 @@ def opened(model: Path, data: Path, device: str) -> tuple[PhysicalOperator, Trai
     from ..training import as_pairs, load_model, trained_on
 
     operator, origin = load_model(model, device), trained_on(model)
-    named = origin.inputs is not None
     try:
-        pairs = as_pairs(
-            data, inputs=origin.inputs if named else (), targets=origin.targets if named else (), steps=origin.steps
-        )
+        pairs = as_pairs(data, inputs=origin.inputs or (), targets=origin.targets or (), steps=origin.steps)
     except (ValueError, KeyError) as error:
         raise InputError(f"{data} does not fit {model}: {error}", "evaluate on data with the same fields") from error
     for what, has, needs in (

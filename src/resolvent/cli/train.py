@@ -25,7 +25,7 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for checkpoints, log, card and pictures.", show_default=False)
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="`list` prints them.")] = "fno",
+    model: Annotated[str, typer.Option("--model", "-m", help="`resolvent models` lists them.")] = "fno",
     epochs: Annotated[int, typer.Option(help="Times that every sample is seen.")] = 25,
     batch_size: Annotated[int | None, typer.Option(help="Samples of an update.", show_default="the model's")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.", show_default="the model's")] = None,
@@ -72,16 +72,13 @@ def train(
     The folder OUT holds the best model (best.pt), what a resumed run needs (last.pt), the log (log.csv), a model card
     (card.md) and pictures. Errors of the test split, which training never sees, are printed in the end.
     """
-    from ..operators.neural import MODELS, count_params
+    from ..operators.neural import count_params
     from ..training import as_pairs
     from ..training import train as train_model
     from .console import counted, note, write, write_pairs
     from .progress import duration, epochs_shown
     from .registry import parse_options
 
-    if model == "list":
-        write_pairs({name: entry.purpose for name, entry in MODELS.items()})
-        return
     settings: dict[str, Any] = parse_options(setting or [], "ema=0.999")
     given = {"batch_size": batch_size, "lr": lr, "loss": loss, "amp": amp}
     settings |= {name: value for name, value in given.items() if value is not None}
@@ -123,13 +120,13 @@ def _described(pairs: Pairs) -> str:
 
 
 def _test_errors(trained: Trained, pairs: Pairs) -> dict[str, str]:
-    from ..training import errors
+    from ..training import relative_errors
 
     rows = pairs.splits["test"]
     if len(rows) == 0:
         return {}
     x, y = pairs.batch(rows)
-    found = errors(trained.predict(x), y, pairs.geometry)
+    found = relative_errors(trained.predict(x), y, pairs.geometry)
     return {
         "test": f"{found.relative_l2.mean():.4g} relative L2, {found.relative_h1.mean():.4g} relative H1, "
         f"worst sample {found.relative_l2.max():.4g}"
@@ -137,15 +134,15 @@ def _test_errors(trained: Trained, pairs: Pairs) -> dict[str, str]:
 
 
 def _pictures(trained: Trained, pairs: Pairs, out: Path) -> list[Path]:
-    from ..training import plots
+    from ..training.plots import plot_fields, plot_learning_curves
     from .writing import write_figure
 
     rows = next(part for part in (pairs.splits["test"], pairs.splits["valid"], pairs.splits["train"]) if len(part))[:3]
     x, y = pairs.batch(rows)
     made = []
     for name, figure in (
-        ("learning.png", plots.learning_curves(out / "log.csv")),
-        ("predictions.png", plots.predictions(trained.predict(x), y, pairs.geometry, x=x)),
+        ("learning.png", plot_learning_curves(out / "log.csv").get_figure()),
+        ("predictions.png", plot_fields(trained.predict(x), y, pairs.geometry, x)),
     ):
         write_figure(out / name, figure)
         made.append(out / name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
     from ..solvers import Result
 
@@ -86,10 +86,11 @@ def _hdf5_image(result: Result) -> bytes:
     return image
 
 
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a picture in the format its name ends in."""
+def write_figure(path: Path, figure: Figure | SubFigure | None) -> None:
+    """Write a picture in the format its name ends in; what an Axes says is its figure is one."""
+    assert figure is not None
     content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:].lower())
+    figure.figure.savefig(content, format=path.suffix[1:].lower())
     put(path, content.getvalue())
 
 

@@ -14,30 +14,41 @@ except ImportError as error:
     raise ImportError('training needs torch: pip install "resolvent[learn]"') from error
 
 from .api import train
-from .checkpoint import load_model
+from .checkpoint import TrainedOn, load_model, trained_on
 from .config import TrainingConfig
 from .data import Pairs, as_pairs
 from .errors import CheckpointError, NonFiniteError, TrainingError, TrainingInterrupted
+from .evaluation import Errors, relative_errors, sweep
 from .export import export_onnx, export_program
 from .geometry import Geometry
+from .local_bases import LocalBases
 from .logs import CSVRecorder, Recorder, TensorBoardRecorder, read_log
 from .losses import build_loss
 from .physical import PhysicalOperator
 from .progress import TrainingProgress
+from .rollout import Rollout, rollout
 from .schedules import Schedule
+from .spectra import Spectrum, error_spectrum
+from .table import Table
 from .trainer import Trained, Trainer
 
 __all__ = [
     "CSVRecorder",
     "CheckpointError",
+    "Errors",
     "Geometry",
+    "LocalBases",
     "NonFiniteError",
     "Pairs",
     "PhysicalOperator",
     "Recorder",
+    "Rollout",
     "Schedule",
+    "Spectrum",
+    "Table",
     "TensorBoardRecorder",
     "Trained",
+    "TrainedOn",
     "Trainer",
     "TrainingConfig",
     "TrainingError",
@@ -45,9 +56,14 @@ __all__ = [
     "TrainingProgress",
     "as_pairs",
     "build_loss",
+    "error_spectrum",
     "export_onnx",
     "export_program",
     "load_model",
     "read_log",
+    "relative_errors",
+    "rollout",
+    "sweep",
     "train",
+    "trained_on",
 ]

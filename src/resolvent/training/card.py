@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..datasets.storage.durable import storage_errors, write_atomically
-from ..operators.neural import count_params
+from ..operators.neural import NeuralOperator, count_params
 from .config import TrainingConfig
 from .data import Pairs
 from .physical import PhysicalOperator
@@ -23,7 +23,7 @@ def write_card(path: Path, model: PhysicalOperator, config: TrainingConfig, pair
 
 def card(model: PhysicalOperator, config: TrainingConfig, pairs: Pairs, state: RunState) -> str:
     """Return the card of a trained model in Markdown."""
-    network, about = model.net, pairs.about
+    network, about = cast(NeuralOperator, model.net), pairs.about
     kind = type(network).__name__
     grid = " × ".join(str(n) for n in pairs.geometry.grid)
     counted = ", ".join(f"{len(rows)} {name}" for name, rows in pairs.splits.items())

@@ -73,8 +73,8 @@ class Pairs:
         """Return the set on every `stride`-th point, or on cells of so many a side where points are cell centres."""
         if stride == 1:
             return self
-        geometry = self.geometry.subsampled(stride)
         averaged = "centres" in self.geometry.positions
+        geometry = _of_cells(self.geometry, stride) if averaged else self.geometry.subsampled(stride)
 
         def coarse(values: torch.Tensor) -> torch.Tensor:
             if averaged:
@@ -93,6 +93,17 @@ class Pairs:
             return coarse(x), coarse(y)
 
         return dataclasses.replace(self, read=read, geometry=geometry)
+
+
+def _of_cells(geometry: Geometry, stride: int) -> Geometry:
+    """Return the geometry of cells that are `stride` cells wide."""
+    if any(n % stride or n < 2 * stride for n in geometry.grid):
+        raise ValueError(
+            f"{' × '.join(map(str, geometry.grid))} cells cannot be joined {stride} by {stride}: choose a stride that "
+            "divides each side, and leaves two cells"
+        )
+    axes = tuple(axis.reshape(-1, stride).mean(axis=1) for axis in geometry.axes)
+    return Geometry(axes, geometry.periodic, geometry.ends)
 
 
 def as_pairs(

@@ -37,7 +37,7 @@ class Errors:
         return {field.name: float(getattr(self, field.name).mean()) for field in dataclasses.fields(self)}
 
 
-def errors(
+def relative_errors(
     prediction: np.ndarray | torch.Tensor, target: np.ndarray | torch.Tensor, geometry: Geometry, batch_size: int = 64
 ) -> Errors:
     """Return the errors of predictions (N, C, *grid), in double precision; all channels together.
@@ -45,10 +45,10 @@ def errors(
     Examples
     --------
     >>> import numpy as np
-    >>> from resolvent.training.evaluation import errors
+    >>> from resolvent.training.evaluation import relative_errors
     >>> from resolvent.training.geometry import Geometry
     >>> y = np.ones((2, 1, 9))
-    >>> errors(1.25 * y, y, Geometry.unit([9])).mean()
+    >>> relative_errors(1.25 * y, y, Geometry.unit([9])).mean()
     {'relative_l2': 0.25, 'relative_h1': 0.25, 'relative_max': 0.25}
     """
     if len(prediction) != len(target) or len(target) == 0:
@@ -62,7 +62,7 @@ def errors(
                 [
                     RelativeL2()(p, y, geometry),
                     H1()(p, y, geometry),
-                    (p - y).flatten(1).abs().amax(1) / torch.where(largest > 0.0, largest, 1.0),
+                    (p - y).flatten(1).abs().amax(1) / torch.where(largest == 0.0, 1.0, largest),
                 ]
             )
         )
@@ -164,10 +164,10 @@ def sweep(
     rows = []
     for label, (x, y, geometry) in sets.items():
         direct = base if base is not None and label == trained_on else predict(model, x, batch_size)
-        found = errors(direct, y, geometry).mean()
+        found = relative_errors(direct, y, geometry).mean()
         around: dict[str, float | None] = {"relative_l2": None, "relative_h1": None}
         if base is not None:
-            around = dict(errors(resample(base, source, geometry, degree), y, geometry).mean())
+            around = dict(relative_errors(resample(base, source, geometry, degree), y, geometry).mean())
         rows.append(
             (
                 label,

@@ -82,8 +82,8 @@ def test_the_operator_converges_under_refinement(form, positions):
 
     # Factors of three keep the middles of cells.
     extra = 1 if positions == "vertices" else 0
-    fine = at_common_points(243 + extra, 27)
-    errors = [(at_common_points(n + extra, n // 9) - fine).abs().max().item() for n in (9, 27)]
+    fine = at_common_points(729 + extra, 81)
+    errors = [(at_common_points(n + extra, n // 9) - fine).abs().max().item() for n in (27, 81)]
     assert errors[1] < errors[0] / 6 + 1e-13
 
 

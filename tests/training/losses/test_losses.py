@@ -61,6 +61,16 @@ def test_a_perfect_prediction_has_loss_and_gradient_zero(name):
     assert (value == 0.0).all() and (prediction.grad == 0.0).all()
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_is_not_finite_is_not_hidden(name, value):
+    geometry = geometry_of(2)
+    target = torch.randn(2, 1, *geometry.grid, dtype=torch.float64)
+    prediction = 2.0 * target
+    prediction[1, 0, 3, 3] = value
+    assert build_loss(name)(prediction, target, geometry).isfinite().tolist() == [True, False]
+
+
 @pytest.mark.parametrize("name", RELATIVE)
 def test_a_factor_of_the_target_is_the_error(name):
     geometry = geometry_of(2)

@@ -22,7 +22,7 @@ from .monarch_operator import MonarchOperator
 from .multigrid_fno import MultiGridFNO
 from .parameters import count_params
 from .quadrature_attention import AttentionOperator, QuadratureAttention
-from .registry import MODELS, build
+from .registry import MODELS, build, entry_of
 
 __all__ = [
     "FNO",
@@ -39,4 +39,5 @@ __all__ = [
     "VCycle",
     "build",
     "count_params",
+    "entry_of",
 ]

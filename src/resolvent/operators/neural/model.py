@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 import torch
 
-
 _MODES = 16
 """Fourier modes of an axis, unless told otherwise or the grid has fewer."""
 

@@ -84,10 +84,8 @@ class QuadratureAttention(torch.nn.Module):
         if width % heads:
             raise ValueError(f"width must be a multiple of the {heads} heads, got {width}")
         self.heads, self.form = heads, form
-        self.query = torch.nn.Linear(width + dim, width)
-        # A constant added to all keys changes no softmax.
-        self.key = torch.nn.Linear(width + dim, width, bias=form == "linear")
-        self.value = torch.nn.Linear(width + dim, width)
+        # Without bias: a constant added to all keys changes no softmax, and others come from what is before.
+        self.split = torch.nn.Linear(width + dim, 3 * width, bias=False)
         self.join = torch.nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, places: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -106,13 +104,10 @@ class QuadratureAttention(torch.nn.Module):
         (B, N, width) tensor
         """
         seen = torch.cat([x, places.expand(x.shape[0], *places.shape)], dim=-1)
-        q, k, v = (part(seen).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self._parts())
+        q, k, v = self.split(seen).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         attend = linear_attention if self.form == "linear" else softmax_attention
         joined: torch.Tensor = self.join(attend(q, k, v, weights).transpose(1, 2).flatten(2))
         return joined
-
-    def _parts(self) -> tuple[torch.nn.Linear, torch.nn.Linear, torch.nn.Linear]:
-        return self.query, self.key, self.value
 
 
 @final

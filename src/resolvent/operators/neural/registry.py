@@ -56,11 +56,7 @@ def build(name: str, **options: Any) -> NeuralOperator:
     >>> build("fno", c_in=1, c_out=1, width=16).options["n_modes"]
     [16, 16]
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"there is no model {name!r}{hint}: expected one of {', '.join(MODELS)}")
-    entry = MODELS[name]
+    entry = entry_of(name)
     known = inspect.signature(entry.model.__init__).parameters
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -68,3 +64,12 @@ def build(name: str, **options: Any) -> NeuralOperator:
             f"{name} has no option {', '.join(unknown)}: expected some of {', '.join(k for k in known if k != 'self')}"
         )
     return entry.model(**{**entry.defaults, **options})
+
+
+def entry_of(name: str) -> Entry:
+    """Return the entry of a name; ValueError for an unknown one, with the nearest and all there are."""
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"there is no model {name!r}{hint}: expected one of {', '.join(MODELS)}")
+    return MODELS[name]

@@ -66,16 +66,16 @@ def squared_norm(u: torch.Tensor, geometry: Geometry) -> torch.Tensor:
 
 
 def root(square: torch.Tensor) -> torch.Tensor:
-    """Return the square root, whose gradient at zero is zero instead of infinite; NaN stays what it is."""
-    positive = ~(square <= 0.0)
-    return torch.where(positive, square, 1.0).sqrt() * positive
+    """Return the square root, whose gradient at zero is zero instead of infinite; what is no number stays none."""
+    zero = square == 0.0
+    return torch.where(zero, 1.0, square).sqrt() * ~zero
 
 
 def ratio(error: torch.Tensor, target: torch.Tensor, channels: str) -> torch.Tensor:
     """Return the ratio of norms, (B,), of their squares of each channel, (B, C); absolute where the target is zero."""
     if channels == "together":
         error, target = error.sum(1, keepdim=True), target.sum(1, keepdim=True)
-    return root(error / torch.where(target > 0.0, target, 1.0)).mean(1)
+    return root(error / torch.where(target == 0.0, 1.0, target)).mean(1)
 
 
 def _single(u: torch.Tensor) -> torch.Tensor:
