@@ -55,7 +55,7 @@ $(DEMO_STAMP): $(INSTALLED_FROM)
 	@touch $@
 
 $(TEST_STAMP): $(INSTALLED_FROM)
-	@scripts/venv.sh learn,cluster,notebooks,dev
+	@scripts/venv.sh learn,cluster,notebooks,onnx,dev
 	@touch $@ $(DEMO_STAMP)
 
 $(FOREIGN_STAMP): scripts/foreign.txt scripts/foreign.sh | $(TEST_STAMP)

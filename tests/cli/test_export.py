@@ -119,8 +119,8 @@ def test_models_are_told_from_datasets(refused, tmp_path):
     torch = pytest.importorskip("torch")
     model = tmp_path / "model.pt"
     torch.save({"weights": torch.zeros(3)}, model)
-    refused(2, "is a model or its checkpoint, not a dataset", "export", model, "-f", "pdebench", "-o", tmp_path / "o")
-    refused(2, "models cannot be exported yet", "export", model, "-f", "onnx", "-o", tmp_path / "o")
+    refused(2, "is for datasets|is a model", "export", model, "-f", "pdebench", "-o", tmp_path / "o")
+    refused(2, "holds tensors, but is no checkpoint", "export", model, "-f", "torch_export", "-o", tmp_path / "o.pt2")
     pairs = tmp_path / "pairs.pt"
     torch.save({"x": torch.from_numpy(np.zeros((2, 3))), "y": torch.zeros(2, 3)}, pairs)
     refused(2, "is in the format neuraloperator already", "export", pairs, "-f", "pdebench", "-o", tmp_path / "o")

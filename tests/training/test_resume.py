@@ -1,11 +1,7 @@
 """Interrupting, killing and resuming runs; reading what they leave."""
 
 import importlib.util
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -192,32 +188,49 @@ def test_damaged_and_foreign_files_are_told_apart(pairs, tmp_path):
         load_model(tmp_path / "newer.pt")
 
 
-def test_a_run_killed_while_it_writes_leaves_a_checkpoint_that_goes_on(tmp_path):
-    """SIGKILL at many moments of a run that does little but write checkpoints."""
-    script = (
-        "import sys, numpy as np, torch; torch.set_num_threads(1); sys.path.insert(0, sys.argv[2]); "
-        "from conftest import fitted, smooth; "
-        "fitted(smooth(), sys.argv[1], epochs=400, lr=1e-4)"
-    )
-    out = tmp_path / "run"
-    environment = os.environ | {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
-    reached = []
-    for wait in (0.05, 0.21, 0.37):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(out), str(HERE.parent)], env=environment, stderr=subprocess.PIPE
-        )
-        before = (out / "last.pt").stat().st_mtime_ns if (out / "last.pt").exists() else 0
-        end = time.monotonic() + 120
-        while time.monotonic() < end and process.poll() is None:
-            if (out / "last.pt").exists() and (out / "last.pt").stat().st_mtime_ns != before:
-                break
-            time.sleep(0.01)
-        time.sleep(wait)
-        process.kill()
-        _, errors = process.communicate()
-        assert (out / "last.pt").exists(), errors.decode()
-        reached.append(torch.load(out / "last.pt", weights_only=True)["state"]["epoch"])
+KILLED = """
+import os, signal, sys, warnings
+warnings.simplefilter("ignore")  # of forking a process that has threads
+sys.path.insert(0, sys.argv[2])
+import torch
+torch.set_num_threads(1)
+from conftest import fitted, smooth
+from pathlib import Path
+from resolvent.datasets.storage import durable
+
+def killed(moment, nth):
+    # A child trains until the nth write of a checkpoint, and is killed in it.
+    child = os.fork()
+    if child:
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    seen = 0
+    place = durable.put_in_place
+    def put(temporary, target):
+        nonlocal seen
+        seen += 1
+        if seen == nth and moment == "half":
+            os.truncate(temporary, temporary.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if seen == nth and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        place(temporary, target)
+        if seen == nth and moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+    durable.put_in_place = put
+    fitted(smooth(), sys.argv[1] + "/" + moment)
+    os._exit(1)
+
+print(all([killed("half", 3), killed("before", 4), killed("after", 4)]))
+"""
+
+
+def test_a_run_killed_while_it_writes_leaves_a_checkpoint_that_goes_on(tmp_path, run_python, pairs):
+    outcome = run_python("-c", KILLED, str(tmp_path), str(HERE.parent), OMP_NUM_THREADS="1")
+    assert outcome.stdout.strip() == "True", outcome.stderr
+    whole = fitted(pairs)
+    for moment in ("half", "before", "after"):
+        out = tmp_path / moment
         load_model(out)
-    assert reached[0] < reached[1] < reached[2]
-    log = read_log(out / "log.csv")["epoch"]
-    assert log[: reached[2]] == list(range(1, reached[2] + 1))  # rows after the checkpoint are cut by the next run
+        assert torch.load(out / "last.pt", weights_only=True)["state"]["epoch"] in (1, 2)
+        assert same_parameters(fitted(pairs, out).model, whole.model), moment
+        assert read_log(out / "log.csv")["epoch"] == [1, 2, 3, 4]

@@ -18,17 +18,28 @@ MODEL_FORMATS = ("torch_export", "onnx")
 
 def export(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Dataset made by `resolvent generate`.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Dataset made by `resolvent generate`, or folder of `resolvent train`.",
+            show_default=False,
+        ),
     ],
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Whose loaders are to read it.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="|".join((*FORMATS, *MODEL_FORMATS)),
+            help="Who reads it; last two: models.",
+        ),
     ],
     out: Annotated[
         Path,
         typer.Option(
             "--out",
             "-o",
-            help="A folder; for pdebench also a file, .hdf5 (Darcy, 1-D) or .h5 (groups).",
+            help="A folder; for pdebench also a file, .hdf5 (Darcy, 1-D) or .h5 (groups); models: .pt2 or .onnx.",
             show_default=False,
         ),
     ],
@@ -54,7 +65,7 @@ def export(
     ] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write a dataset in a format that other people's loaders read.
+    """Write a dataset in a format that other people's loaders read, or a trained model as a program.
 
     The files are in single precision, and complete or not there. Samples that are not certified are left out. Beside
     them lies a JSON record with equation, law, licence, seed, tolerance and content digest of the set, and what
@@ -65,6 +76,9 @@ def export(
     from .progress import samples_shown
 
     _check_format(data, format_)
+    if format_ in MODEL_FORMATS:
+        _export_model(data, format_, out, overwrite)
+        return
     with samples_shown() as show:
         done = datasets.export(
             data, format_, out, name=name, steady=steady, loader=loader, overwrite=overwrite, progress=show
@@ -82,18 +96,44 @@ def export(
         write_pairs({"file": path})
 
 
+def _export_model(model: Path, name: str, out: Path, overwrite: bool) -> None:
+    import torch
+
+    from ..training import export_onnx, export_program, load_model, trained_on
+    from .console import write, write_pairs
+    from .writing import check_target
+
+    ending = ".pt2" if name == "torch_export" else ".onnx"
+    check_target(out, (ending,), [model])
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists", "choose another --out, or replace it with --overwrite")
+    operator, origin = load_model(model), trained_on(model)
+    grid = origin.geometry.grid
+    example = torch.zeros(2, operator.inputs.channels, *grid)
+    (export_program if name == "torch_export" else export_onnx)(operator, example, out)
+    write(f"{model}: exported as {name}")
+    write_pairs(
+        {
+            "grid": f"{' × '.join(map(str, grid))}, any number of samples; physical units in and out",
+            "file": out,
+        }
+    )
+
+
 def _check_format(data: Path, name: str) -> None:
     """Raise InputError for a format that is not one, or is not for what is to be exported."""
-    if name in FORMATS:
-        return
     from ..datasets.foreign import is_model
     from .registry import nearest
 
+    model = is_model(data) or any((data / file).is_file() for file in ("best.pt", "last.pt"))
+    if name in (MODEL_FORMATS if model else FORMATS):
+        return
+    if name in FORMATS:
+        raise InputError(
+            f"--format {name} is for datasets, and {data} is a model",
+            f"models go out as torch_export or onnx: resolvent export {data} --format torch_export --out FILE.pt2",
+        )
     if name in MODEL_FORMATS:
-        if is_model(data):
-            raise InputError(
-                f"{data} is a model, and models cannot be exported yet", f"for datasets there is {', '.join(FORMATS)}"
-            )
         raise InputError(
             f"--format {name} is for models, and {data} is not one",
             f"datasets go out as {', '.join(FORMATS)}: resolvent export {data} --format {FORMATS[0]} --out FILE",

@@ -6,11 +6,9 @@ import copy
 import dataclasses
 import logging
 import math
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -20,15 +18,17 @@ import torch
 
 from ..operators.neural import NeuralOperator
 from . import checkpoint
+from .batches import batches_in_parts
 from .card import write_card
 from .config import TrainingConfig
 from .data import Batch, Pairs, as_pairs
-from .distributed import Processes, processes
 from .errors import NonFiniteError, TrainingInterrupted
+from .interrupts import deferred_interrupt
 from .logs import CSVRecorder, Recorder
 from .losses import build_loss
 from .objective import Average, Objective, compiled
 from .physical import PhysicalOperator
+from .processes import Processes, processes
 from .progress import ProgressCallback, TrainingProgress
 from .run_state import RunState, restore, stored
 from .schedules import build_schedule
@@ -226,7 +226,7 @@ class _Run:
         order = np.random.default_rng([self.config.seed, state.epoch]).permutation(self.pairs.splits["train"])
         batches = [order[i : i + size] for i in range(0, len(order), size)]
         self.model.train()
-        for batch, parts in self._read(pairs, batches[state.batch :]):
+        for batch, parts in batches_in_parts(pairs, batches[state.batch :], self.team, self.config.accumulate):
             self._update(batch, parts)
             self._report(epoch_ends=False)
             if self.team.any(self.interrupted.is_set(), self.device):
@@ -342,35 +342,10 @@ class _Run:
             raise self._non_finite(("validation error", -1))
         return loss, metric
 
-    # Batches -----------------------------------------------------------------------------------------------------
-
     def _grid(self, stride: int) -> Pairs:
         if stride not in self.grids:
             self.grids[stride] = self.pairs.strided(stride)
         return self.grids[stride]
-
-    def _read(
-        self, pairs: Pairs, batches: Sequence[np.ndarray]
-    ) -> Iterator[tuple[np.ndarray, list[tuple[np.ndarray, Batch]]]]:
-        """Yield each batch in its parts for this process, the next one being read meanwhile."""
-
-        def read(batch: np.ndarray) -> list[tuple[np.ndarray, Batch]]:
-            parts = np.array_split(self.team.share(batch), self.config.accumulate)
-            if self.team.count == 1:
-                parts = [part for part in parts if len(part)]
-            # Every process takes part in every gradient: one without samples takes some with weight zero.
-            return [
-                (part if len(part) else np.array([-1]), pairs.batch(part if len(part) else batch[:1])) for part in parts
-            ]
-
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(read, batches[0]) if batches else None
-            for i, batch in enumerate(batches):
-                assert coming is not None
-                parts = coming.result()
-                if i + 1 < len(batches):
-                    coming = reader.submit(read, batches[i + 1])
-                yield batch, parts
 
     def _to_device(self, pair: Batch) -> Batch:
         x, y = pair
@@ -423,28 +398,3 @@ def _device(name: str) -> torch.device:
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C sets instead of stopping an update halfway; a second Ctrl-C stops at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        if event.is_set():
-            signal.signal(signal.SIGINT, before)
-            raise KeyboardInterrupt
-        event.set()
-
-    if before is signal.SIG_IGN or before is None:
-        yield event
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
