@@ -21,7 +21,7 @@ def darcy(tmp_path_factory):
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
     out = tmp_path_factory.mktemp("data") / "flow.h5"
-    datasets.generate(datasets.families.get("burgers", resolution=32, frames=4), 20, out=out).close()
+    datasets.generate(datasets.families.get("advection", resolution=64, frames=4), 20, out=out).close()
     return out
 
 
