@@ -31,7 +31,6 @@ def small(tmp_path_factory):
 @pytest.mark.parametrize("model, options", [("fno", {"width": 16, "n_modes": [12, 12]}), ("mgno", {"width": 12})])
 def test_models_learn_darcy_flow_in_seconds(small, model, options):
     found = judged(small, model=model, options=options, epochs=20)
-    print(found)
     assert found <= 0.05
 
 
