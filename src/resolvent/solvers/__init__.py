@@ -30,7 +30,7 @@ from .krylov.minres import MINRES
 from .krylov.minres_qlp import MINRESQLP
 from .krylov.qmr import QMR
 from .krylov.tfqmr import TFQMR
-from .multigrid import GeometricMultigrid, Multigrid, MultigridCG
+from .multigrid import BootstrapAMG, GeometricMultigrid, Multigrid, MultigridCG, near_null_space
 from .preconditioners import (
     AMG,
     IC,
@@ -106,6 +106,7 @@ __all__ = [
     "BlockCG",
     "BlockGCRODR",
     "BlockJacobi",
+    "BootstrapAMG",
     "Chained",
     "Chebyshev",
     "Choice",
@@ -160,6 +161,7 @@ __all__ = [
     "lsmr",
     "lsqr",
     "minres",
+    "near_null_space",
     "piecewise_constants",
     "qmr",
     "solve",
