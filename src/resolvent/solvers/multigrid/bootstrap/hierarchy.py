@@ -96,12 +96,15 @@ class PairwiseHierarchy:
         levels, A, mass = [], matrix, matrix.diagonal()
         for level in self.levels[:-1]:
             assert level.place is not None and level.entry is not None and level.P is not None
-            smoothed = level.P.nnz > np.count_nonzero(level.place >= 0)
-            tentative = _tentative(level.place, level.entry, level.P.shape[1])
-            P = _smoothed(A, tentative) if smoothed else tentative
+            count = level.P.shape[1]
+            if level.P.nnz == np.count_nonzero(level.place >= 0):
+                levels.append(dataclasses.replace(level, A=A, mass=mass))
+                A = _galerkin(A, level.place, level.entry, count)
+                mass = _restricted(level.place, level.entry**2, count, mass)
+                continue
+            P = _smoothed(A, _tentative(level.place, level.entry, count))
             levels.append(dataclasses.replace(level, A=A, mass=mass, P=P))
-            A = _symmetric(P.T @ A @ P) if smoothed else _galerkin(A, level.place, level.entry, P.shape[1])
-            mass = _restricted_mass(mass, P)
+            A, mass = _symmetric(P.T @ A @ P), _restricted_mass(mass, P)
         return PairwiseHierarchy((*levels, Level(A, mass)))
 
     def smoothed(self) -> PairwiseHierarchy:
@@ -256,7 +259,7 @@ def _symmetric(A: Any) -> sp.csr_array:
 def _restricted(place: np.ndarray, entry: np.ndarray, count: int, w: np.ndarray) -> np.ndarray:
     kept = place >= 0
     found: np.ndarray = np.bincount(place[kept], weights=entry[kept] * w[kept], minlength=count)
-    return found
+    return found.astype(float)  # of nothing, counts are whole numbers
 
 
 def _restricted_mass(mass: np.ndarray, P: sp.csr_array) -> np.ndarray:
@@ -274,7 +277,8 @@ def _inverse(level: Level) -> np.ndarray:
             f"pᵀAp = {diagonal[negative[0]]:.3g}: use MINRES with another preconditioner, or ILU"
         )
     seen = diagonal > NULL * level.mass
-    return np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=seen)
+    inverse: np.ndarray = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=seen)
+    return inverse
 
 
 def _coarsest(level: Level) -> np.ndarray:

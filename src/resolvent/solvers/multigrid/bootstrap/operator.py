@@ -116,18 +116,20 @@ class BootstrapCycle(LinearOperator):
     def _choose(
         self, matrix: sp.csr_array, first: Composite, w: np.ndarray, X: np.ndarray, vectors: list[np.ndarray]
     ) -> None:
-        """Take the hierarchy of the vector found, or the first one where five cycles reduce more with that."""
+        """Take the hierarchy of the vector found, or the first one if that reduces more."""
         candidates = [(w, first)]
         if X.shape[1]:
             candidates.append((X[:, 0], self._single(self._built(matrix, X[:, 0]))))
             self.setup_work += 2.0 * candidates[-1][1].operator_complexity()
         if self.recipe.smooth:
             candidates = [(v, self._single(c.hierarchies[0].smoothed())) for v, c in candidates]
-        histories = [self._probe(composite, self._kernel) for _, composite in candidates]
-        self.setup_work += sum(self._cost_of_probe(composite) for _, composite in candidates)
-        best = int(np.argmin([np.prod(history) for history in histories]))
+        steps = EARLY if len(candidates) == 1 else max(EARLY, self.recipe.inner)
+        histories = [self._probe(composite, self._kernel, steps) for _, composite in candidates]
+        self.setup_work += sum(self._cost_of_probe(composite, steps) for _, composite in candidates)
+        # Five steps still reduce what any hierarchy reduces well; the rate after them tells hierarchies apart.
+        best = int(np.argmin([history[-1] if history else 0.0 for history in histories]))
         self.composite = candidates[best][1]
-        self.rate = histories[best][-1] if histories[best] else 0.0
+        self.rate = histories[best][:EARLY][-1] if histories[best] else 0.0
         vectors = [*vectors, *X.T[:1]]
         self.smooth_vectors = np.array([*vectors, w] if best == 0 and len(vectors) > 1 else vectors).T
         self.rates = self.rates or (self.rate,)
@@ -138,13 +140,13 @@ class BootstrapCycle(LinearOperator):
     def _single(self, hierarchy: PairwiseHierarchy) -> Composite:
         return Composite((hierarchy,), "mult", self.recipe.cycle)
 
-    def _probe(self, composite: Composite, kernel: NullSpace) -> list[float]:
+    def _probe(self, composite: Composite, kernel: NullSpace, steps: int = EARLY) -> list[float]:
         x = np.random.default_rng(self.recipe.rng).random(self.shape[0])
-        return reduction(composite, x, EARLY, kernel)[0]
+        return reduction(composite, x, steps, kernel)[0]
 
     @staticmethod
-    def _cost_of_probe(composite: Composite) -> float:
-        return EARLY * (composite.cost(zero=False) + 1.0)
+    def _cost_of_probe(composite: Composite, steps: int = EARLY) -> float:
+        return steps * (composite.cost(zero=False) + 1.0)
 
     def _finish(self, begin: float) -> None:
         self.hierarchies = self.composite.hierarchies
