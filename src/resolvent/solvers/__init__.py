@@ -60,6 +60,7 @@ from .recycling.space import RecycleSpace
 from .relaxation import SOR, GaussSouthwell, Richardson
 from .result import Column, ConvergenceError, Counts, Result, Timing
 from .sequences import (
+    Bootstrapped,
     Chained,
     Fixed,
     Guess,
@@ -107,6 +108,7 @@ __all__ = [
     "BlockGCRODR",
     "BlockJacobi",
     "BootstrapAMG",
+    "Bootstrapped",
     "Chained",
     "Chebyshev",
     "Choice",

@@ -200,6 +200,9 @@ class Sequence:
         x0, products = self._start(prepared.A, B, b)
         space, cold = None, ""
         if self.solver.recycles:
+            if self.solved == 0 and self._kept is None:
+                self._kept, found = self.spaces.begin(prepared.A)
+                products += found
             allowed = self.cold_every is None or self._benefit.allows()
             cold = "" if allowed else self._benefit.reason
             space = self._space(B) if allowed else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....operators import as_operator
+from ....operators import LinearOperator, as_operator
 from .composite import Composite
 from .entries import symmetric_entries
 from .hierarchy import pairwise_hierarchy
@@ -59,10 +59,15 @@ def near_null_space(A: Any, k: int = 3, recipe: BootstrapAMG | None = None) -> n
     >>> [CG().solve(A, np.ones(1600), M=M).iterations for M in recipes]
     [108, 18]
     """
+    return smooth_vectors(as_operator(A), k, recipe)[0]
+
+
+def smooth_vectors(A: LinearOperator, k: int, recipe: BootstrapAMG | None = None) -> tuple[np.ndarray, float]:
+    """Return the vectors of `near_null_space`, and what the search took, in products with A."""
     if int(k) != k or k < 1:
         raise ValueError(f"k must be a whole number ≥ 1, got {k!r}")
     recipe = BootstrapAMG() if recipe is None else recipe
-    matrix = symmetric_entries(as_operator(A), "near_null_space")
+    matrix = symmetric_entries(A, "near_null_space")
     w = recipe.first_guess(matrix.shape[0])
     kernel = NullSpace(matrix, w)
     known = kernel.basis(int(k))
@@ -71,11 +76,12 @@ def near_null_space(A: Any, k: int = 3, recipe: BootstrapAMG | None = None) -> n
             built = pairwise_hierarchy(
                 matrix, relaxed(matrix, w, recipe.relax), sweeps=recipe.sweeps, coarse=recipe.coarse
             )
-            found, _ = descend(
+            found, work = descend(
                 Composite((built,), "mult", recipe.cycle), int(k), DESCENT, kernel, np.random.default_rng(recipe.rng)
             )
         else:
             wider = dataclasses.replace(recipe, k_max=max(int(k), recipe.k_max), target=0.0)
-            vectors = bootstrap(matrix, wider, kernel, smooth=False).vectors[1:]
-            _, found = lowest_ritz_vectors(matrix, np.array(vectors).T, int(k))
-    return np.ascontiguousarray(np.concatenate((known, found), axis=1)[:, : int(k)])
+            errors = bootstrap(matrix, wider, kernel, smooth=False)
+            _, found = lowest_ritz_vectors(matrix, np.array(errors.vectors[1:]).T, int(k))
+            work = errors.work + len(errors.vectors)
+    return np.ascontiguousarray(np.concatenate((known, found), axis=1)[:, : int(k)]), work
