@@ -67,6 +67,7 @@ class BootstrapCycle(LinearOperator):
                 self._by_bootstrap(matrix)
             else:
                 self._from_first_guess(matrix)
+        self._rate_when_built = self.rate
         self._finish(begin)
 
     def renewed(self, A: LinearOperator) -> BootstrapCycle:
@@ -77,12 +78,13 @@ class BootstrapCycle(LinearOperator):
         kernel = NullSpace(matrix, self.recipe.first_guess(matrix.shape[0]))
         history = self._probe(composite, kernel)
         rate = history[-1] if history else 0.0
-        if not rate <= SLOWER * self.rate:
+        if not rate <= SLOWER * self._rate_when_built:
             return BootstrapCycle(A, self.recipe)
         other = copy.copy(self)
         LinearOperator.__init__(other, A.shape, A.dtype, props=self.recipe.claims(A), grid=A.grid)
         other.composite, other._kernel, other.null_space = composite, kernel, kernel.size
-        # Rates are compared with the one that the smooth vector was found for, or they could creep.
+        # The next update compares with the rate of what was built, not with this one, or rates could creep.
+        other.rate = rate
         other.setup_work = 2.0 * composite.operator_complexity() + self._cost_of_probe(composite)
         other._finish(begin)
         return other

@@ -58,7 +58,7 @@ class BootstrapAMG(Recipe):
     target : float
         Rate ‖e_new‖_A/‖e_old‖_A at which hierarchies suffice.
     k_max : int
-        Hierarchies at most. Two additions in a row without a gain of 2 % end the loop earlier.
+        Hierarchies at most. Five additions in a row without a gain of 2 % end the loop earlier.
     inner : int
         Steps after which the rate of a composite is read off.
     sweeps : int
@@ -116,7 +116,7 @@ class BootstrapAMG(Recipe):
     mode: Literal["relaxed", "eigenvector", "collapse", "compose"] = "relaxed"
     relax: int = 8
     target: float = 0.3
-    k_max: int = 5
+    k_max: int = 10
     inner: int = 15
     sweeps: int = 2
     coarse: int = 10

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from .recipe import BootstrapAMG
 
 STAGNANT = 0.98
-"""An addition whose rate is above this multiple of the best so far gained nothing; two in a row end the loop."""
+"""An addition whose rate is above this multiple of the best so far gained nothing."""
+
+PATIENCE = 5
+"""So many of those in a row end the loop. Two, as published, give up on badly scaled elasticity, where the rate falls
+only once there are hierarchies for all rigid body modes, and grows before, as the slow errors come to light."""
 
 UNDERFLOW = 1e-290
 """A-norms below this are zero."""
@@ -82,7 +86,7 @@ def bootstrap(matrix: sp.csr_array, recipe: BootstrapAMG, kernel: NullSpace, *, 
         if rate <= recipe.target:
             break
         gained_nothing = gained_nothing + 1 if rate > STAGNANT * best else 0
-        if gained_nothing == 2 or x is None:
+        if gained_nothing == PATIENCE or x is None:
             break
     assert composite is not None
     return Found(composite, rates, vectors, early, work)
