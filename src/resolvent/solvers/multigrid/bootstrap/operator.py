@@ -25,7 +25,8 @@ DESCENT = 10
 """Steps of LOBPCG: more change the iterations that follow by less than a tenth (benchmarks/bootstrap.py)."""
 
 SLOWER = 1.5
-"""Factor by which the rate may grow with the values of A before an update bootstraps again."""
+"""Factor by which the cycles that a digit takes may grow with the values of A before an update bootstraps again. The
+same factor of the rate itself is never reached by rates above two thirds."""
 
 
 @final
@@ -78,7 +79,7 @@ class BootstrapCycle(LinearOperator):
         kernel = NullSpace(matrix, self.recipe.first_guess(matrix.shape[0]))
         history = self._probe(composite, kernel)
         rate = history[-1] if history else 0.0
-        if not rate <= SLOWER * self._rate_when_built:
+        if not rate <= self._rate_when_built ** (1.0 / SLOWER):
             return BootstrapCycle(A, self.recipe)
         other = copy.copy(self)
         LinearOperator.__init__(other, A.shape, A.dtype, props=self.recipe.claims(A), grid=A.grid)

@@ -91,7 +91,7 @@ class BootstrapAMG(Recipe):
     ``hierarchies``, ``setup_seconds`` and ``setup_work`` (in products with A).
 
     `update` keeps matchings and interpolation, forms coarse matrices of the new values, measures the rate in five
-    steps, and builds anew where it has grown by more than half.
+    steps, and builds anew where a digit takes half as many cycles again as when it was built.
 
     Departures from the published method: random vectors in [0, 1); vertices that relaxation solves for (isolated ones)
     or at which w vanishes have no part in coarsening, so that parts of a disconnected graph drop out once they are one
