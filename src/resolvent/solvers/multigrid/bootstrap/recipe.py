@@ -25,27 +25,30 @@ class BootstrapAMG(Recipe):
     Multigrid coarsens well if it knows a vector w that relaxation leaves alone. Here unknowns i and j are paired along
     the couplings that are strong as w sees them, a maximum-product matching with weights
     1 − 2 a_ij w_i w_j/(a_ii w_i² + a_jj w_j²); a pair is interpolated by (w_i, w_j)/√(w_i² + w_j²), so that PᵀP = I and
-    P Pᵀw = w; and w is found from A alone, in one of three ways:
+    P Pᵀw = w; and w is found from A alone:
 
+    "relaxed"
+        What `relax` Gauss–Seidel sweeps on A w = 0 leave of w = 1. A set-up of about 45 products, of which 25 measure
+        the rate.
     "eigenvector"
-        Ten LOBPCG steps for A y = λ D y with the hierarchy of w = 1 as preconditioner, and one hierarchy for their
-        result, unless five cycles show that the one of w = 1 reduces errors more. A set-up of about 120 products.
+        Ten LOBPCG steps for A y = λ D y with that hierarchy as preconditioner, and a hierarchy for their result, unless
+        `inner` cycles show that the first one is better. About 250 products.
     "collapse"
         Hierarchies are added, each for the error that those so far, composed, reduce least, until the measured rate
         meets `target` or there are `k_max`; then one hierarchy for the lowest Ritz vector of all these errors, again
-        unless that of w = 1 is better. About 1400 to 2200 products.
+        unless the first one is better. About 1500 to 6000 products.
     "compose"
         The same, and all hierarchies stay in use: the rate that was aimed at is that of M. As published.
 
-    Composing buys rate, not work: on five model problems the composite took 1.5 to 3 times the cycles of a single
-    hierarchy. "eigenvector" found as good a vector as "collapse" at a twentieth of the work on all of them but
-    discontinuous coefficients of high contrast, where "collapse" saved a tenth of the iterations
-    (``benchmarks/bootstrap.py``). So it is the default, although the method has its name from the other two.
+    Composing buys rate, not work: composites took 2 to 3 times the work of a single hierarchy in every solve that was
+    measured. And relaxing the first guess found as good a vector as bootstrapping at a thirtieth of the work, so that
+    it is the default, although the method has its name from the other two (``benchmarks/bootstrap.py``).
 
-    Good where nothing is known of the near null space and a constant is not in it: badly scaled systems, graphs with
-    weights of all sizes. With w = 1 known to be right, `AMG` is better at once: classical and smoothed aggregation
-    converge faster than plain pairs. For systems of equations such as elasticity one vector is not enough:
-    give several from `near_null_space` to ``AMG("smoothed_aggregation", near_null_space=B)`` or to PETSc's GAMG.
+    Good where nothing is known of the near null space and the constant is not in it, or for graphs with weights of all
+    sizes and hubs, whose coarse levels stay sparse. With w = 1 known to be right, classical multigrid (`AMG`) and
+    smoothed aggregation, which relaxes its candidates too, converge faster than plain pairs; `smooth` is level with
+    them. For systems of equations such as elasticity one vector is not enough: give several from `near_null_space` to
+    ``AMG("smoothed_aggregation", near_null_space=B)`` or to PETSc's GAMG.
 
     Storage: operator complexity, about 1.45 (2.2 to 2.8 with `smooth`), times the entries of A, and a copy of A for
     each hierarchy that is kept. An application costs about 2.2 × operator complexity products with A for a V-cycle.
@@ -93,9 +96,10 @@ class BootstrapAMG(Recipe):
     `update` keeps matchings and interpolation, forms coarse matrices of the new values, measures the rate in five
     steps, and builds anew where a digit takes half as many cycles again as when it was built.
 
-    Departures from the published method: random vectors in [0, 1); vertices that relaxation solves for (isolated ones)
-    or at which w vanishes have no part in coarsening, so that parts of a disconnected graph drop out once they are one
-    vertex; a level that stalls lets single vertices join a pair; singular A is allowed, its null space left alone.
+    Departures from the published method: the first guess is relaxed; random vectors in [0, 1); vertices that
+    relaxation solves for (isolated ones) or at which w vanishes have no part in coarsening, so that parts of a
+    disconnected graph drop out once they are one vertex; a level that stalls lets single vertices join a pair; singular
+    A is allowed, its null space left alone; five additions without a gain end the loop, not two.
 
     References
     ----------
@@ -109,8 +113,11 @@ class BootstrapAMG(Recipe):
     >>> T = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(40, 40))
     >>> S = sp.diags_array(np.exp(np.random.default_rng(0).uniform(-2.0, 2.0, 1600)))
     >>> A = S @ sp.kronsum(T, T) @ S
-    >>> [CG().solve(A, np.ones(1600), M=M).iterations for M in (AMG("smoothed_aggregation"), BootstrapAMG())]
-    [108, 22]
+    >>> recipes = (AMG(), BootstrapAMG(relax=0), BootstrapAMG(), BootstrapAMG("compose"))
+    >>> [CG().solve(A, np.ones(1600), M=M).iterations for M in recipes]
+    [34, 44, 22, 8]
+    >>> CG().prepare(A, BootstrapAMG("compose")).M.rates[-1] <= 0.3
+    True
     """
 
     mode: Literal["relaxed", "eigenvector", "collapse", "compose"] = "relaxed"
