@@ -203,6 +203,18 @@ def test_parts_of_a_graph_are_seen():
     assert M.rates[-1] < 0.9, "measured without the null space"
 
 
+@pytest.mark.parametrize("seed", [1, 5])
+def test_rounding_of_single_precision_is_no_indefiniteness(seed, rng):
+    """Row sums of such a Laplacian are rounded, so that its null space has energies of either sign."""
+    A = sp.csr_array(random_graph(1000, 1500, seed), dtype=np.float32)
+    A = Sparse(A, props=SINGULAR)
+    for mode in ("relaxed", "eigenvector", "compose"):
+        M = BootstrapAMG(mode)(A)
+        assert M.dtype == np.float32 and M.null_space > 10
+        b = A @ rng.standard_normal(1000).astype(np.float32)
+        assert CG(rtol=1e-4).solve(A, b, M=M).converged
+
+
 @pytest.mark.parametrize(
     "A, error, message",
     [

@@ -9,8 +9,9 @@ from ....operators import LinearOperator, Props, StructureError
 from ....operators.detect import entries_equal
 from ...preconditioners.entries import host_entries
 from ..matching import symmetric_rows
+from .hierarchy import ROUNDING
 
-ROUNDED = 1e-12
+ASYMMETRY = 1e-12
 """Relative difference of a_ij and a_ji up to which a matrix that claims nothing is symmetric: assembly rounds."""
 
 
@@ -30,7 +31,7 @@ def symmetric_entries(A: LinearOperator, method: str) -> sp.csr_array:
     if A.dtype.kind == "c":
         raise StructureError(f"{method} is for real matrices, but {A!r} is complex: use smoothed_aggregation of AMG")
     matrix = host_entries(A, method)
-    rtol = ROUNDED if matrix.dtype.itemsize == 8 else 1e-5
+    rtol = ASYMMETRY if matrix.dtype.itemsize == 8 else 1e-5
     matrix = sp.csr_array(matrix, dtype=np.float64, copy=True)
     if not matrix.count_nonzero():
         raise ValueError(f"{method} needs a matrix to coarsen, got {m} x {n} zeros")
@@ -46,3 +47,8 @@ def symmetric_entries(A: LinearOperator, method: str) -> sp.csr_array:
             f"{diagonal[negative[0]]:.3g}: use MINRES with another preconditioner, or −A where that is definite"
         )
     return symmetric_rows(matrix)
+
+
+def rounding_of(A: LinearOperator) -> float:
+    """Return the energies, relative to the D-norm, that are rounding in the precision in which A is given."""
+    return ROUNDING * float(np.finfo(A.dtype).eps / np.finfo(np.float64).eps)

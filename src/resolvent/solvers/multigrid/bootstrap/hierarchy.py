@@ -24,8 +24,9 @@ STALLED = 1.2
 DENSE = 2_000
 """Coarsest levels up to this size are inverted."""
 
-NULL = 64.0 * float(np.finfo(float).eps)
-"""Energies below this multiple of the D-norm are rounding: the vector lies in the null space of A."""
+ROUNDING = 64.0 * float(np.finfo(float).eps)
+"""Energies below this multiple of the D-norm are rounding: the vector lies in the null space of A. More where A was
+given in single precision."""
 
 SHAPES = ("V", "W", "H", "K")
 
@@ -59,6 +60,7 @@ class PairwiseHierarchy:
     Parameters
     ----------
     levels : tuple of Level
+    rounding : float
 
     Raises
     ------
@@ -66,13 +68,13 @@ class PairwiseHierarchy:
         If a column p of the interpolation has pᵀAp < 0: A is not positive semi-definite.
     """
 
-    def __init__(self, levels: tuple[Level, ...]) -> None:
-        self.levels = levels
+    def __init__(self, levels: tuple[Level, ...], rounding: float = ROUNDING) -> None:
+        self.levels, self.rounding = levels, rounding
         self._flat: Levels | None = None
         self._work = Workspace()
-        self._inverses = [_inverse(level) for level in levels]
+        self._inverses = [_inverse(level, rounding) for level in levels]
         last = levels[-1]
-        self._coarsest = _coarsest(last) if last.A.shape[0] <= DENSE else np.zeros((0, 0))
+        self._coarsest = _coarsest(last, rounding) if last.A.shape[0] <= DENSE else np.zeros((0, 0))
 
     def operator_complexity(self) -> float:
         """Return the entries of all levels, relative to those of the first."""
@@ -105,7 +107,7 @@ class PairwiseHierarchy:
             P = _smoothed(A, _tentative(level.place, level.entry, count))
             levels.append(dataclasses.replace(level, A=A, mass=mass, P=P))
             A, mass = _symmetric(P.T @ A @ P), _restricted_mass(mass, P)
-        return PairwiseHierarchy((*levels, Level(A, mass)))
+        return PairwiseHierarchy((*levels, Level(A, mass)), self.rounding)
 
     def smoothed(self) -> PairwiseHierarchy:
         """Return the levels with interpolation (I − ω D⁻¹A) P, ω = 4/(3 ‖D⁻¹A‖_∞), and its coarse matrices."""
@@ -114,7 +116,7 @@ class PairwiseHierarchy:
             P = _smoothed(A, level.P)
             levels.append(dataclasses.replace(level, A=A, mass=mass, P=P))
             A, mass = _symmetric(P.T @ A @ P), _restricted_mass(mass, P)
-        return PairwiseHierarchy((*levels, Level(A, mass)))
+        return PairwiseHierarchy((*levels, Level(A, mass)), self.rounding)
 
     def flat(self) -> Levels:
         """Return all levels in one piece, as the kernels take them."""
@@ -124,7 +126,7 @@ class PairwiseHierarchy:
 
     # The pieces are made again where they are needed.
     def __reduce__(self) -> tuple[Any, ...]:
-        return PairwiseHierarchy, (self.levels,)
+        return PairwiseHierarchy, (self.levels, self.rounding)
 
     def _in_one_piece(self) -> Levels:
         from .cycle_kernels import Levels
@@ -161,7 +163,9 @@ class PairwiseHierarchy:
         return total
 
 
-def pairwise_hierarchy(matrix: sp.csr_array, w: np.ndarray, *, sweeps: int, coarse: int) -> PairwiseHierarchy:
+def pairwise_hierarchy(
+    matrix: sp.csr_array, w: np.ndarray, *, sweeps: int, coarse: int, rounding: float = ROUNDING
+) -> PairwiseHierarchy:
     """Build the levels for a matrix and a smooth vector.
 
     Each level takes `sweeps` matchings in turn, each with the restricted w and the Galerkin matrix of the one before,
@@ -176,13 +180,14 @@ def pairwise_hierarchy(matrix: sp.csr_array, w: np.ndarray, *, sweeps: int, coar
     sweeps : int
     coarse : int
         Size at which to stop.
+    rounding : float
     """
     A, mass, w = matrix, matrix.diagonal(), scaled_vector(w, matrix.shape[0])
     levels: list[Level] = []
     while A.shape[0] > coarse and len(levels) < MOST_LEVELS - 1:
         place, entry, count, inner, inner_mass, inner_w = None, None, A.shape[0], A, mass, w
         for _ in range(sweeps):
-            step = _sweep(inner, inner_mass, inner_w)
+            step = _sweep(inner, inner_mass, inner_w, rounding)
             if step is None:
                 break
             next_place, next_entry, count = step
@@ -203,17 +208,19 @@ def pairwise_hierarchy(matrix: sp.csr_array, w: np.ndarray, *, sweeps: int, coar
         A, mass, w = inner, inner_mass, inner_w
         if count == 0:
             break
-    return PairwiseHierarchy((*levels, Level(A, mass)))
+    return PairwiseHierarchy((*levels, Level(A, mass)), rounding)
 
 
-def _sweep(A: sp.csr_array, mass: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
+def _sweep(
+    A: sp.csr_array, mass: np.ndarray, w: np.ndarray, rounding: float
+) -> tuple[np.ndarray, np.ndarray, int] | None:
     """Match once; return places, entries and number of columns, or None where that coarsens too little."""
     from ..matching_kernels import edge_weights, suitor
     from .pairwise_kernels import aggregate
 
     n = A.shape[0]
     diagonal = A.diagonal()
-    passive = (w == 0.0) | (diagonal <= NULL * mass)
+    passive = (w == 0.0) | (diagonal <= rounding * mass)
     weights = np.empty(A.nnz)
     edge_weights(A.indptr, A.indices, A.data, diagonal, passive, w, weights)
     mate = np.empty(n, dtype=np.int64)
@@ -267,31 +274,31 @@ def _restricted_mass(mass: np.ndarray, P: sp.csr_array) -> np.ndarray:
     return found
 
 
-def _inverse(level: Level) -> np.ndarray:
+def _inverse(level: Level, rounding: float) -> np.ndarray:
     """Return the reciprocals of the diagonal, zero for vectors that A does not see."""
     diagonal = level.A.diagonal()
-    negative = np.flatnonzero(diagonal < -NULL * level.mass)
+    negative = np.flatnonzero(diagonal < -rounding * level.mass)
     if len(negative):
         raise StructureError(
             "bootstrap multigrid needs a positive definite matrix, but a coarse vector p has "
             f"pᵀAp = {diagonal[negative[0]]:.3g}: use MINRES with another preconditioner, or ILU"
         )
-    seen = diagonal > NULL * level.mass
+    seen = diagonal > rounding * level.mass
     inverse: np.ndarray = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=seen)
     return inverse
 
 
-def _coarsest(level: Level) -> np.ndarray:
+def _coarsest(level: Level, rounding: float) -> np.ndarray:
     """Return a symmetric inverse of the last matrix, on the directions that A sees."""
     scale = np.divide(1.0, np.sqrt(level.mass), out=np.zeros_like(level.mass), where=level.mass > 0.0)
     scaled = scale[:, None] * level.A.toarray() * scale
     values, vectors = np.linalg.eigh(scaled)
-    if len(values) and values[0] < -len(values) * NULL:
+    if len(values) and values[0] < -len(values) * rounding:
         raise StructureError(
             "bootstrap multigrid needs a positive definite matrix, but its coarsest matrix has the eigenvalue "
             f"{values[0]:.3g}, scaled: use MINRES with another preconditioner, or ILU"
         )
-    seen = values > len(values) * NULL
+    seen = values > len(values) * rounding
     half = scale[:, None] * (vectors[:, seen] / np.sqrt(values[seen]))
     inverse: np.ndarray = np.ascontiguousarray(half @ half.T)
     return inverse

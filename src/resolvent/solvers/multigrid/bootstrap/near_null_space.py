@@ -9,7 +9,7 @@ import numpy as np
 
 from ....operators import LinearOperator, as_operator
 from .composite import Composite
-from .entries import symmetric_entries
+from .entries import rounding_of, symmetric_entries
 from .hierarchy import pairwise_hierarchy
 from .null_space import NullSpace
 from .operator import DESCENT
@@ -73,12 +73,16 @@ def smooth_vectors(A: LinearOperator, k: int, recipe: BootstrapAMG | None = None
     recipe = BootstrapAMG() if recipe is None else recipe
     matrix = symmetric_entries(A, "near_null_space")
     w = recipe.first_guess(matrix.shape[0])
-    kernel = NullSpace(matrix, w)
+    kernel = NullSpace(matrix, w, rounding_of(A))
     known = kernel.basis(int(k))
     with np.errstate(all="ignore"):
         if recipe.mode in ("relaxed", "eigenvector"):
             built = pairwise_hierarchy(
-                matrix, relaxed(matrix, w, recipe.relax), sweeps=recipe.sweeps, coarse=recipe.coarse
+                matrix,
+                relaxed(matrix, w, recipe.relax),
+                sweeps=recipe.sweeps,
+                coarse=recipe.coarse,
+                rounding=kernel.rounding,
             )
             found, work = descend(
                 Composite((built,), "mult", recipe.cycle), int(k), DESCENT, kernel, np.random.default_rng(recipe.rng)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse import csgraph
 
-from .hierarchy import NULL
+from .hierarchy import ROUNDING
 
 
 @final
@@ -23,6 +23,8 @@ class NullSpace:
     matrix : (n, n) csr_array
         Symmetric.
     w : (n,) array
+    rounding : float
+        Of energies, relative to the D-norm.
 
     Attributes
     ----------
@@ -30,13 +32,14 @@ class NullSpace:
         Its dimension.
     """
 
-    def __init__(self, matrix: sp.csr_array, w: np.ndarray) -> None:
+    def __init__(self, matrix: sp.csr_array, w: np.ndarray, rounding: float = ROUNDING) -> None:
+        self.rounding = rounding
         count, part = csgraph.connected_components(matrix, directed=False)
         weight = matrix.diagonal()
         energy = np.bincount(part, weights=w * (matrix @ w), minlength=count)
         size = np.bincount(part, weights=w * weight * w, minlength=count)
         length = np.bincount(part, minlength=count)
-        null = energy <= NULL * np.sqrt(length) * size
+        null = energy <= rounding * np.sqrt(length) * size
         self.size, self._null = int(null.sum()), null
         self._part, self._count, self._w, self._weight = part, count, w, weight
         self._inverse = np.divide(1.0, size, out=np.zeros(count), where=null & (size > 0.0))

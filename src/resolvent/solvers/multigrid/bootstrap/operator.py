@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from ....operators import Array, LinearOperator, Props, StructureError
 from ....operators.workspace import Workspace
 from .composite import Composite
-from .entries import symmetric_entries
+from .entries import rounding_of, symmetric_entries
 from .hierarchy import PairwiseHierarchy, pairwise_hierarchy
 from .null_space import NullSpace
 from .ritz import descend, lowest_ritz_vectors
@@ -61,7 +61,7 @@ class BootstrapCycle(LinearOperator):
         super().__init__(A.shape, A.dtype, props=recipe.claims(A), grid=A.grid)
         self.recipe = recipe
         matrix = symmetric_entries(A, "BootstrapAMG")
-        self._kernel = NullSpace(matrix, recipe.first_guess(matrix.shape[0]))
+        self._kernel = NullSpace(matrix, recipe.first_guess(matrix.shape[0]), rounding_of(A))
         self.null_space = self._kernel.size
         with np.errstate(all="ignore"):
             if recipe.mode in ("collapse", "compose"):
@@ -76,7 +76,7 @@ class BootstrapCycle(LinearOperator):
         begin = time.perf_counter()
         matrix = symmetric_entries(A, "BootstrapAMG")
         composite = self.composite.renewed(matrix)
-        kernel = NullSpace(matrix, self.recipe.first_guess(matrix.shape[0]))
+        kernel = NullSpace(matrix, self.recipe.first_guess(matrix.shape[0]), rounding_of(A))
         history = self._probe(composite, kernel)
         rate = history[-1] if history else 0.0
         if not rate <= self._rate_when_built ** (1.0 / SLOWER):
@@ -138,7 +138,8 @@ class BootstrapCycle(LinearOperator):
         self.rates = self.rates or (self.rate,)
 
     def _built(self, matrix: sp.csr_array, w: np.ndarray) -> PairwiseHierarchy:
-        return pairwise_hierarchy(matrix, w, sweeps=self.recipe.sweeps, coarse=self.recipe.coarse)
+        recipe, rounding = self.recipe, self._kernel.rounding
+        return pairwise_hierarchy(matrix, w, sweeps=recipe.sweeps, coarse=recipe.coarse, rounding=rounding)
 
     def _single(self, hierarchy: PairwiseHierarchy) -> Composite:
         return Composite((hierarchy,), "mult", self.recipe.cycle)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from ....operators import StructureError
 from .composite import Composite
-from .hierarchy import NULL, PairwiseHierarchy, pairwise_hierarchy
+from .hierarchy import PairwiseHierarchy, pairwise_hierarchy
 from .null_space import NullSpace
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def bootstrap(matrix: sp.csr_array, recipe: BootstrapAMG, kernel: NullSpace, *, 
     hierarchies: list[PairwiseHierarchy] = []
     composite = None
     while len(hierarchies) < recipe.k_max:
-        built = pairwise_hierarchy(matrix, w, sweeps=recipe.sweeps, coarse=recipe.coarse)
+        built = pairwise_hierarchy(matrix, w, sweeps=recipe.sweeps, coarse=recipe.coarse, rounding=kernel.rounding)
         hierarchies.append(built.smoothed() if smooth else built)
         work += 2.0 * built.operator_complexity()
         composite = Composite(hierarchies, recipe.composition, recipe.cycle)
@@ -119,7 +119,7 @@ def reduction(
     A, b = composite.matrix, np.zeros_like(x)
     diagonal = A.diagonal()
     kernel.remove(x)
-    norm = _norm(energy(A.indptr, A.indices, A.data, x), x, diagonal)
+    norm = _norm(energy(A.indptr, A.indices, A.data, x), x, diagonal, kernel.rounding)
     history: list[float] = []
     if norm <= UNDERFLOW:
         return history, None
@@ -129,7 +129,7 @@ def reduction(
         composite.improve(b, x, zero=False)
         kernel.remove(x)
         squared = energy(A.indptr, A.indices, A.data, x)
-        norm = _norm(squared, x, diagonal) if np.isfinite(squared) else np.nan
+        norm = _norm(squared, x, diagonal, kernel.rounding) if np.isfinite(squared) else np.nan
         if not np.isfinite(norm):
             return history, before if history else None
         history.append(norm)
@@ -139,7 +139,7 @@ def reduction(
     return history, x
 
 
-def _norm(squared: float, x: np.ndarray, diagonal: np.ndarray) -> float:
+def _norm(squared: float, x: np.ndarray, diagonal: np.ndarray, rounding: float) -> float:
     """Return ‖x‖_A from xᵀAx, zero where that is rounding.
 
     Raises
@@ -148,9 +148,9 @@ def _norm(squared: float, x: np.ndarray, diagonal: np.ndarray) -> float:
         If xᵀAx < 0.
     """
     scale = float(x @ (diagonal * x))
-    if squared < -NULL * len(x) ** 0.5 * scale:
+    if squared < -rounding * len(x) ** 0.5 * scale:
         raise StructureError(
             f"bootstrap multigrid needs a positive definite matrix, but xᵀAx = {squared:.3g} for an x with "
             f"xᵀDx = {scale:.3g}: use MINRES with another preconditioner, or ILU"
         )
-    return float(np.sqrt(squared)) if squared > NULL * scale else 0.0
+    return float(np.sqrt(squared)) if squared > rounding * scale else 0.0
