@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from ...operators import Array
+from ...operators import Array, LinearOperator
 from ..recycling.orthonormal import orthonormalise, rows_of
 from ..recycling.space import RecycleSpace
 from ..result import Result
@@ -37,6 +37,10 @@ class SpacePolicy(abc.ABC):
         solutions : deque of (n, k) arrays
             The last `window` solutions.
         """
+
+    def begin(self, A: LinearOperator) -> tuple[RecycleSpace | None, int]:
+        """Return a space for the first system, if there is one before any solve, and the products it took."""
+        return None, 0
 
     def keep(self, last: RecycleSpace | None, result: Result, solved: int) -> RecycleSpace | None:
         """Return what to keep after a solve: by default the space the solver hands on."""
