@@ -19,7 +19,7 @@ from .config import TrainingConfig
 from .data import Pairs, as_pairs
 from .errors import CheckpointError, NonFiniteError, TrainingError, TrainingInterrupted
 from .evaluation import Errors, relative_errors, sweep
-from .export import export_onnx, export_program
+from .export import export_onnx, export_program, export_trained
 from .geometry import Geometry
 from .local_bases import LocalBases
 from .logs import CSVRecorder, Recorder, TensorBoardRecorder, read_log
@@ -59,6 +59,7 @@ __all__ = [
     "error_spectrum",
     "export_onnx",
     "export_program",
+    "export_trained",
     "load_model",
     "read_log",
     "relative_errors",
