@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
 from ..operators import Stencil
 from ..operators.neural.model import check_among
@@ -113,8 +112,11 @@ class _Solve(torch.autograd.Function):
         return u
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
+        # torch.autograd.function.once_differentiable lets constant gradients pass, and the faces would be
+        # differentiated a second time without the solution: wrong in silence.
+        if torch.is_grad_enabled():
+            raise RuntimeError("solve_diffusion is once differentiable: leave out create_graph=True")
         (u,) = ctx.saved_tensors
         adjoint = _solved(ctx.prepared, gradients[0])
         by_faces = []

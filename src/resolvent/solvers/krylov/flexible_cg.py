@@ -15,12 +15,10 @@ from ..preconditioners.recipe import build
 from ..solver import Solver, refuse_not_self_adjoint
 from ..vectors import Vectors
 from .curvature import FLAT, judge_curvature
+from .trust import Trust
 
 USELESS = 1e-12
 """A direction d is given up when |dᴴr| is at most this multiple of ‖d‖‖r‖."""
-
-PATIENCE = 3
-"""Failures running after which M is not asked any more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,9 +32,10 @@ class FlexibleCG(Solver):
     which for mmax = 1 is the Polak–Ribière form of CG, and for a fixed M gives CG's iterates in exact arithmetic.
     Every step minimises ‖x − x*‖_A along d, so that no preconditioner, however bad, can increase the error. Where M
     returns not-a-number, a direction orthogonal to r, or one along which dᴴAd overflows or is rounding, d is made from
-    r instead; ``extra["fallbacks"]`` counts that. After three such failures running M is given up for that right-hand
-    side, and `safe` takes its place; ``extra["abandoned"]`` counts the right-hand sides. A dᴴAd that is truly negative
-    proves that A is not definite, whoever made d, and ends the solve.
+    r instead; ``extra["fallbacks"]`` counts that. After three such failures running, or where an M that claims to vary
+    gains less than no preconditioner would (see `Trust`), it is given up for that right-hand side, and `safe` takes its
+    place; ``extra["abandoned"]`` counts the right-hand sides. A dᴴAd that is truly negative proves that A is not
+    definite, whoever made d, and ends the solve.
 
     Storage: 4 + 2 mmax vectors besides x and b, one of them the best iterate so far. Each iteration: one product with
     A, one with M, mmax + 4 inner products and mmax + 2 vector updates.
@@ -95,16 +94,15 @@ class FlexibleCG(Solver):
             vector[...] = 0.0
         # dᴴAd of the directions kept; infinite where there is none, so that it takes no part.
         curvatures, stiffness = np.full((mmax, k), np.inf), np.zeros(k)
-        failures = np.zeros(k, dtype=int)
-        """Of M, running."""
-        monitor.extra["fallbacks"] = monitor.extra["abandoned"] = 0
+        trust = Trust(r_norm, monitor)
         while monitor.running:
-            x, r, r_norm, curvatures, stiffness, failures, *pairs = monitor.compact(
-                x, r, r_norm, curvatures, stiffness, failures, *P, *Q
+            x, r, r_norm, curvatures, stiffness, trust.columns, *pairs = monitor.compact(
+                x, r, r_norm, curvatures, stiffness, trust.columns, *P, *Q
             )
             P, Q = pairs[: mmax + 1], pairs[mmax + 1 :]
             d, q = P[-1], Q[-1]
-            _propose(r, d, failures >= PATIENCE, state, monitor)
+            probing = trust.probes(r_norm)
+            _propose(r, d, trust.lost, probing, state, monitor)
             _conjugate(d, P, Q, curvatures, v)
             slope, length = v.dot(d, r), v.norm(d)
             useless = ~(abs(slope) > USELESS * length * r_norm) | ~(length**2 > np.finfo(length.dtype).tiny)
@@ -120,13 +118,14 @@ class FlexibleCG(Solver):
                 slope, length = _fall_back(broken, r, d, P, Q, curvatures, v)
                 monitor.multiply(d, q)
                 curvature = v.dot(d, q).real
-            failures = self._count(useless, failures, monitor)
+            with np.errstate(all="ignore"):
+                trust.learn(useless, probing, abs(slope) ** 2 / curvature, r_norm)
             finished, stiffness = judge_curvature(monitor, curvature, length**2, stiffness, d, q, x, r)
             if finished:
                 if monitor.finished():
                     return
-                x, r, slope, curvature, curvatures, stiffness, failures, *pairs = monitor.compact(
-                    x, r, slope, curvature, curvatures, stiffness, failures, *P, *Q
+                x, r, slope, curvature, curvatures, stiffness, trust.columns, *pairs = monitor.compact(
+                    x, r, slope, curvature, curvatures, stiffness, trust.columns, *P, *Q
                 )
                 P, Q = pairs[: mmax + 1], pairs[mmax + 1 :]
                 d, q = P[-1], Q[-1]
@@ -134,16 +133,6 @@ class FlexibleCG(Solver):
             restart = monitor.step(r_norm, x, r)
             P, Q = [d, *P[:-1]], [q, *Q[:-1]]
             curvatures = np.where(restart, np.inf, np.stack((curvature, *curvatures[:-1])))
-
-    @staticmethod
-    def _count(useless: np.ndarray, failures: np.ndarray, monitor: Monitor) -> np.ndarray:
-        """Return how often M has failed running, those that have given it up left as they are."""
-        monitor.extra["fallbacks"] += int(useless.sum())
-        asked = failures < PATIENCE
-        now = np.where(asked, np.where(useless, failures + 1, 0), failures)
-        if monitor.M is not None:
-            monitor.extra["abandoned"] += int((asked & (now == PATIENCE)).sum())
-        return now
 
 
 class _Safe:
@@ -157,21 +146,23 @@ class _Safe:
         return build(self.given, self.A)
 
 
-def _propose(r: Array, d: Array, abandoned: np.ndarray, safe: _Safe, monitor: Monitor) -> None:
-    """Write M r into d; where M was given up, what is safe."""
+def _propose(r: Array, d: Array, lost: np.ndarray, probing: np.ndarray, safe: _Safe, monitor: Monitor) -> None:
+    """Write M r into d; where M was given up, what is safe, and r itself to see what that gains."""
     v = monitor.vectors
     if monitor.M is None:
-        v.assign(np.ones(len(abandoned)), r, d)
+        v.assign(np.ones(len(lost)), r, d)
         return
-    if not abandoned.all():
+    if not (lost | probing).all():
         monitor.precondition(r, d)
-    if any_of(abandoned):
-        positions, z = np.flatnonzero(abandoned), r
+    if any_of(lost):
+        positions, z = np.flatnonzero(lost), r
         if safe.operator is not None:
             z = v.empty_like(r)
             safe.operator._matmat_into(r, z)
             monitor.counts.preconditioner += len(positions)
         v.copy(z, positions, d)
+    if any_of(probing):
+        v.copy(r, np.flatnonzero(probing), d)
 
 
 def _fall_back(
