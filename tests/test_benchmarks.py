@@ -301,3 +301,15 @@ def test_gp_runs_in_a_tiny_form(tmp_path, monkeypatch):
     assert all(row["gp"] < 1e-4 < row["classical"] for row in report["few nodes"])
     assert all(case["gp"] < case["prior mean"] for case in report["cases"])
     assert all(case["tikhonov"] is not None for case in report["cases"] if "coefficients" not in case["case"])
+
+
+def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    load("neural_guess").main(["--quick", "--systems", "3", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "neural_guess-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "neural_guess-quick.png").stat().st_size > 10_000
+    rows = report["rows"]
+    assert len(rows) == 1 + 3 * 4 + 2
+    assert all(row["worst residual"] <= 1.01e-8 for row in rows)
+    learned = [row for row in rows if row["learned"]]
+    assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)
