@@ -310,6 +310,8 @@ def test_training_through_the_steps(darcy, tmp_path):
     assert not torch.allclose(after.predict(x), plain.predict(x)) and plain.model.correction is None
     error = lambda y: float((y - darcy[1][:3]).norm() / darcy[1][:3].norm())  # noqa: E731
     assert error(after.predict(x)) <= 0.5 * error(plain.predict(x))
+    with pytest.raises(ValueError, match="points along x are not those of darcy2d"):
+        fitted(darcy, correction={"family": "darcy2d"})
     with pytest.raises(ValueError, match="needs the inputs too"):
         loaded.decoded(torch.zeros(1, 1, 13, 13))
 

@@ -99,9 +99,9 @@ class DiscreteSystems:
         ValueError
             For a grid or channels that do not fit the family, and inputs that are not admissible.
         """
-        layout = self._layout(tuple(x.shape[2:]))
         if geometry is not None:
-            layout.check_points(geometry)
+            self.check(geometry)
+        layout = self._layout(tuple(x.shape[2:]))
         if x.shape[1] != layout.c_in:
             raise ValueError(
                 f"the inputs {', '.join(layout.inputs)} of {layout.family.name} take {layout.c_in} channels, got "
@@ -110,6 +110,10 @@ class DiscreteSystems:
         dtype = x.dtype if dtype is None else dtype
         fields = x.detach().cpu().numpy()
         return Systems(layout, [self._entries(layout, field, dtype, x.device) for field in fields])
+
+    def check(self, geometry: Geometry) -> None:
+        """Raise ValueError unless the family has the points of a geometry."""
+        self._layout(geometry.grid).check_points(geometry)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 - there are few of these objects, and they live long
     def _layout(self, grid: tuple[int, ...]) -> _Layout:

@@ -35,13 +35,16 @@ def physical_operator(network: NeuralOperator, pairs: Pairs, config: TrainingCon
     outputs = build_normaliser(config.y_normaliser, pairs.c_out, grid).fit(_labels(pairs))
     if network.prepares:
         network.prepare(torch.cat([outputs.encode(y) for y in _labels(pairs)]))
+    correction = None if config.correction is None else Correction(**config.correction)
+    if correction is not None:
+        correction.systems.check(pairs.geometry)
     return PhysicalOperator(
         network,
         build_normaliser(config.x_normaliser, pairs.c_in, grid).fit(x for x, _ in _training_batches(pairs)),
         outputs,
         boundary=0.0 if zero else None,
         boundary_axes=ends if zero else None,
-        correction=None if config.correction is None else Correction(**config.correction),
+        correction=correction,
     )
 
 
