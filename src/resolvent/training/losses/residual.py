@@ -41,8 +41,9 @@ class Residual(Loss):
     euclidean     0.899  0.746
     ============  =====  =====
 
-    So do not take ``euclidean`` for elliptic problems, nor this loss instead of labels where they are there; besides
-    them it serves samples that have none.
+    So do not take ``euclidean`` for elliptic problems, nor this loss instead of labels where they are there. Beside
+    labels it serves samples that have none, but do not expect much: 20 labels alone gave 0.076 (FNO) and 0.056 (MgNO)
+    after 400 updates, with the dual norm on 184 more samples at weight 0.2 and as many updates 0.091 and 0.054.
 
     Parameters
     ----------
