@@ -371,3 +371,15 @@ def test_graphs_are_augmented_as_described():
     X = np.repeat([[0.0, 0.0], [9.0, 9.0]], 5, axis=0)
     labels = {tuple(g.k_means(X, 3, np.random.default_rng(s))) for s in range(20)}
     assert all(len(set(found[:5])) == len(set(found[5:])) == 1 for found in labels)
+
+
+def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    load("neural_guess").main(["--quick", "--systems", "3", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "neural_guess-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "neural_guess-quick.png").stat().st_size > 10_000
+    rows = report["rows"]
+    assert len(rows) == 1 + 3 * 4 + 2
+    assert all(row["worst residual"] <= 1.01e-8 for row in rows)
+    learned = [row for row in rows if row["learned"]]
+    assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)

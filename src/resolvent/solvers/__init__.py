@@ -62,6 +62,7 @@ from .result import Column, ConvergenceError, Counts, Result, Timing
 from .sequences import (
     Bootstrapped,
     Chained,
+    Computed,
     Fixed,
     Guess,
     Pilot,
@@ -113,6 +114,7 @@ __all__ = [
     "Chebyshev",
     "Choice",
     "Column",
+    "Computed",
     "ConvergenceError",
     "Counts",
     "DeflatedCG",
