@@ -383,3 +383,19 @@ def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
     assert all(row["worst residual"] <= 1.01e-8 for row in rows)
     learned = [row for row in rows if row["learned"]]
     assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)
+
+
+def test_neural_operators_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch")
+    load("neural").main(["--quick", "--samples", "60", "--results", str(tmp_path), "--data", str(tmp_path)])
+    report = json.loads((tmp_path / "neural-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "neural-quick.png").stat().st_size > 10_000
+    cells = {cell["model"]: cell for cell in report["cells"]}
+    assert {"fno", "mgno"} <= set(cells)
+    assert cells["fno"]["parameters"] == 602_977 and cells["mgno"]["parameters"] == 363_267
+    assert all(cell["training samples"] == 50 and 0 < cell["relative L2"] < 2 for cell in report["cells"])
+    speeds = {row["model"]: row for row in report["speed"] if row["grid"] == 33}
+    if "neuraloperator FNO" in speeds:  # installed by scripts/foreign.sh
+        assert speeds["neuraloperator FNO"]["parameters"] == cells["fno"]["parameters"]
+        assert cells["neuraloperator"]["relative L2"] < 2
+    assert speeds["resolvent MgNO"]["kept bytes"] < speeds["resolvent FNO"]["kept bytes"]
