@@ -383,3 +383,20 @@ def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
     assert all(row["worst residual"] <= 1.01e-8 for row in rows)
     learned = [row for row in rows if row["learned"]]
     assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)
+
+
+def test_tolerances_of_labels_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    script = load("labels")
+    script.main(["--quick", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "labels-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "labels-quick.png").stat().st_size > 10_000
+    rows = {(row["method"], row["rtol"]): row for row in report["rows"]}
+    assert list(rows) == script.SETS
+    assert all(row["label error"] < 1.5 * rtol for (_, rtol), row in rows.items())
+    assert all(0.0 < row["test error"] < 1.0 for row in rows.values())
+    for rtol in (1e-1, 1e-2, 1e-3):  # a residual that GMRES has made small says less about the error
+        assert 2.0 * rows["CG", rtol]["label error"] < rows["GMRES", rtol]["label error"]
+    target = report["certified"][0]["test error"]
+    assert all(row["warned"] == (rtol > target / 100) for (_, rtol), row in rows.items())
+    assert [check["met"] for check in report["checks"]] == [True, True, None, None]
