@@ -399,3 +399,18 @@ def test_neural_operators_run_in_a_tiny_form(tmp_path):
         assert speeds["neuraloperator FNO"]["parameters"] == cells["fno"]["parameters"]
         assert cells["neuraloperator"]["relative L2"] < 2
     assert speeds["resolvent MgNO"]["kept bytes"] < speeds["resolvent FNO"]["kept bytes"]
+def test_tolerances_of_labels_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    script = load("labels")
+    script.main(["--quick", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "labels-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "labels-quick.png").stat().st_size > 10_000
+    rows = {(row["method"], row["rtol"]): row for row in report["rows"]}
+    assert list(rows) == script.SETS
+    assert all(row["label error"] < 1.5 * rtol for (_, rtol), row in rows.items())
+    assert all(0.0 < row["test error"] < 1.0 for row in rows.values())
+    for rtol in (1e-1, 1e-2, 1e-3):  # a residual that GMRES has made small says less about the error
+        assert 2.0 * rows["CG", rtol]["label error"] < rows["GMRES", rtol]["label error"]
+    target = report["certified"][0]["test error"]
+    assert all(row["warned"] == (rtol > target / 100) for (_, rtol), row in rows.items())
+    assert [check["met"] for check in report["checks"]] == [True, True, None, None]
