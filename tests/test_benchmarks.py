@@ -399,6 +399,8 @@ def test_neural_operators_run_in_a_tiny_form(tmp_path):
         assert speeds["neuraloperator FNO"]["parameters"] == cells["fno"]["parameters"]
         assert cells["neuraloperator"]["relative L2"] < 2
     assert speeds["resolvent MgNO"]["kept bytes"] < speeds["resolvent FNO"]["kept bytes"]
+
+
 def test_tolerances_of_labels_run_in_a_tiny_form(tmp_path):
     pytest.importorskip("torch", reason='needs the extra "learn"')
     script = load("labels")
