@@ -1,0 +1,20 @@
+"""Preconditioners, initial guesses and deflation spaces that are learned from solves. Needs torch.
+
+They are arms among others: `Gated` lets one take part only where it pays. None is known that beats a well configured
+multigrid on a fixed mesh at equal tolerance and equal hardware, its training included.
+"""
+
+from __future__ import annotations
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ImportError('learned preconditioners need torch: pip install "resolvent[learn]"') from error
+
+from .cycle import SPDCycle
+from .dcdm import DCDM
+from .mgno_gram import MgNOGram
+from .network import PreconditionerNetwork
+from .npsd import NPSD
+
+__all__ = ["DCDM", "NPSD", "MgNOGram", "PreconditionerNetwork", "SPDCycle"]
