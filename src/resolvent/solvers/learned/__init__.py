@@ -13,8 +13,23 @@ except ImportError as error:
 
 from .cycle import SPDCycle
 from .dcdm import DCDM
+from .gate import Gated, GatedOperator, Verdict
 from .mgno_gram import MgNOGram
 from .network import PreconditionerNetwork
 from .npsd import NPSD
+from .operator import LearnedOperator
+from .recipe import Learned, ModelFileError
 
-__all__ = ["DCDM", "NPSD", "MgNOGram", "PreconditionerNetwork", "SPDCycle"]
+__all__ = [
+    "DCDM",
+    "NPSD",
+    "Gated",
+    "GatedOperator",
+    "Learned",
+    "LearnedOperator",
+    "MgNOGram",
+    "ModelFileError",
+    "PreconditionerNetwork",
+    "SPDCycle",
+    "Verdict",
+]

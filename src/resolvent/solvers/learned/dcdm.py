@@ -67,7 +67,7 @@ class DCDM(PreconditionerNetwork):
             return torch.nn.ModuleList(convolution(width, width, 3, padding=1) for _ in range(count))
 
         self.stem = convolution(1, width, 3, padding=1)
-        self.fine, self.half, self.last = several(fine), several(half), several(last)
+        self.fine, self.pooled, self.last = several(fine), several(half), several(last)
         self.head = convolution(width, 1, 1)
         self.skips = {4: (2,), 6: (2, 4)}[fine]
 
@@ -94,7 +94,7 @@ class DCDM(PreconditionerNetwork):
         x = self.stem(x)
         pool = POOLS[self.dim]
         assert pool is not None
-        coarse = _pairs(self.half, pool(x, 2))
+        coarse = _pairs(self.pooled, pool(x, 2))
         kept = x
         for i, convolution in enumerate(self.fine, 1):
             x = relu(convolution(x))

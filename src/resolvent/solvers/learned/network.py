@@ -32,6 +32,11 @@ class PreconditionerNetwork(torch.nn.Module, abc.ABC):
         super().__init__()
         self.dim = dim
 
+    @property
+    def definite(self) -> bool:
+        """Whether the map is linear, symmetric and positive definite by construction, so that CG may use it."""
+        return Props.POSITIVE_DEFINITE in self.props
+
     @abc.abstractmethod
     def prepare(self, level: Level) -> Any:
         """Compute what depends on B operators alone."""

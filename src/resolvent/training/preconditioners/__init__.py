@@ -1,0 +1,20 @@
+"""Training of learned preconditioners: residuals harvested from solves, losses, loops."""
+
+from __future__ import annotations
+
+from .harvest import harvest, harvest_family
+from .loop import PreconditionerTraining, TrainedPreconditioner, train_preconditioner
+from .ritz import lanczos, ritz_mixtures
+from .samples import Samples, samples_of
+
+__all__ = [
+    "PreconditionerTraining",
+    "Samples",
+    "TrainedPreconditioner",
+    "harvest",
+    "harvest_family",
+    "lanczos",
+    "ritz_mixtures",
+    "samples_of",
+    "train_preconditioner",
+]
