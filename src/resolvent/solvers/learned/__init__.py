@@ -13,7 +13,9 @@ except ImportError as error:
 
 from .cycle import SPDCycle
 from .dcdm import DCDM
+from .deflation import DeflationNetwork, LearnedSpaces
 from .gate import Gated, GatedOperator, Verdict
+from .guess import LearnedGuess
 from .mgno_gram import MgNOGram
 from .network import PreconditionerNetwork
 from .npsd import NPSD
@@ -23,10 +25,13 @@ from .recipe import Learned, ModelFileError
 __all__ = [
     "DCDM",
     "NPSD",
+    "DeflationNetwork",
     "Gated",
     "GatedOperator",
     "Learned",
+    "LearnedGuess",
     "LearnedOperator",
+    "LearnedSpaces",
     "MgNOGram",
     "ModelFileError",
     "PreconditionerNetwork",

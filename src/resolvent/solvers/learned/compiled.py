@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import final
 
@@ -10,6 +11,17 @@ import numpy as np
 from ...operators import Array, Stencil
 from .cycle import CycleFields
 from .cycle_kernels import add_diagonal, combine, correct, restrict, scaled_into
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """S, C₀ and E of a block, and room for S r and for what is handed up to the block around it."""
+
+    S: Stencil
+    c: Array
+    e: Array
+    smoothed: Array
+    raised: Array
 
 
 @final
@@ -37,7 +49,7 @@ class CompiledCycle:
                 S = Stencil(np.ascontiguousarray(block.K[0].numpy()), block.offsets)
                 c, e = (f[0, 0].numpy().reshape(-1).copy() for f in (block.c, block.e))
                 n = c.size
-                blocks.append((S, c, e, *(np.zeros((n, 1), self.dtype) for _ in range(2))))
+                blocks.append(_Block(S, c, e, np.zeros((n, 1), self.dtype), np.zeros((n, 1), self.dtype)))
             fine, coarse = (self._box(f[0, 0].numpy()) for f in (level.fine, level.coarse))
             self.levels.append((blocks, fine, coarse, tuple(level.fine.shape[2:]), tuple(level.coarse.shape[2:])))
         # Residual and result of each level below the finest, with the cells by which a level is padded.
@@ -47,7 +59,9 @@ class CompiledCycle:
         self.right.append(np.zeros(bottom, self.dtype))
         self.left.append(np.zeros(bottom, self.dtype))
         whole = tuple(slice(n) for n in self.grid)
-        self.inside = None if self.padded == self.grid else np.arange(math.prod(self.padded)).reshape(self.padded)[whole]
+        self.inside = (
+            None if self.padded == self.grid else np.arange(math.prod(self.padded)).reshape(self.padded)[whole]
+        )
 
     def _box(self, field: Array) -> Array:
         field = np.ascontiguousarray(field)
@@ -82,26 +96,23 @@ class CompiledCycle:
             return
         blocks, fine, coarse, grid, half = self.levels[depth]
         before = r.reshape(-1, 1)
-        for S, _, _, smoothed, _ in blocks:
-            S._matmat_into(before, smoothed)
-            before = smoothed
-        innermost = blocks[-1][3]
-        inner = tuple(slice(n) for n in half)
-        below_r, below_z = self.right[depth + 1], self.left[depth + 1]
-        box = self._view(innermost.reshape(grid))
-        depth_axis = 1 if self.flat else 2
-        restrict(fine, coarse, box, self._view(below_r[inner]), depth_axis)
+        for block in blocks:
+            block.S._matmat_into(before, block.smoothed)
+            before = block.smoothed
+        innermost = self._view(blocks[-1].smoothed.reshape(grid))
+        inner, thickness = tuple(slice(n) for n in half), 1 if self.flat else 2
+        restrict(fine, coarse, innermost, self._view(self.right[depth + 1][inner]), thickness)
         self._level(depth + 1)
-        c = self._view(blocks[-1][1].reshape(grid))
-        correct(fine, coarse, self._view(below_z[inner]), c, box, depth_axis)
+        c = self._view(blocks[-1].c.reshape(grid))
+        correct(fine, coarse, self._view(self.left[depth + 1][inner]), c, innermost, thickness)
         for i in reversed(range(len(blocks))):
-            S, c, e, smoothed, raised = blocks[i]
+            block = blocks[i]
             if i < len(blocks) - 1:
-                combine(c, smoothed.reshape(-1), blocks[i + 1][4].reshape(-1))
-            target = z.reshape(-1, 1) if i == 0 else raised
-            S._rmatmat_into(smoothed, target)
-            source = r if i == 0 else blocks[i - 1][3]
-            add_diagonal(e, source.reshape(-1), target.reshape(-1))
+                combine(block.c, block.smoothed.reshape(-1), blocks[i + 1].raised.reshape(-1))
+            target = z.reshape(-1, 1) if i == 0 else block.raised
+            block.S._rmatmat_into(block.smoothed, target)
+            source = r if i == 0 else blocks[i - 1].smoothed
+            add_diagonal(block.e, source.reshape(-1), target.reshape(-1))
 
     def _view(self, field: Array) -> Array:
         return field[None] if self.flat else field

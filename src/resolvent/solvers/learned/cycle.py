@@ -6,8 +6,8 @@ On each level, in the variables r̂ = D^−½ r,
 
 with a stencil S whose entries are computed from an image of the couplings around each cell, its exact transpose S',
 positive diagonal fields C₀, E ≥ δ and G from the same image, and transfers P that are fixed. All of it is computed once
-for an operator; an application is then two stencils a level. It is one half of a V-cycle and its mirror image: S is what
-a smoothing step makes of the residual, and S'P̂ smooths what is interpolated, so that obstacles and jumps are seen by P̂
+for an operator; an application is then two stencils a level. It is half a V-cycle and its mirror image: S is what a
+smoothing step makes of the residual, and S'P̂ smooths what is interpolated, so that obstacles and jumps are seen by P̂
 although P is constant on 2^d cells. S starts as I − ω D^−½ A D^−½, with which the cycle is a classical one with one
 sweep of Jacobi; training changes the weights, which are shared by all levels but the finest.
 
@@ -19,6 +19,7 @@ and not means; the image holds scaled couplings, so that one set of weights serv
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Literal, final, get_args
 
@@ -174,10 +175,11 @@ class SPDCycle(PreconditionerNetwork):
         self.transfer, self.coarsest = transfer, coarsest
         self.finest = torch.nn.ModuleList(SmoothingBlock(dim, reach) for _ in range(smoothing[0]))
         self.coarser = torch.nn.ModuleList(SmoothingBlock(dim, "cube") for _ in range(smoothing[1]))
-        self.correction = torch.nn.ModuleList(ImageField(dim + 2, 1, dim) for _ in range(2))
+        corrections = [ImageField(dim + 2, 1, dim) for _ in range(2)]
         with torch.no_grad():
-            for field in self.correction:
+            for field in corrections:
                 field.bias[0] = softplus_inverse(1.0)
+        self.correction = torch.nn.ModuleList(corrections)
 
     def prepare(self, level: Level) -> CycleFields:
         """Compute stencils, diagonals and the coarsest inverse for B operators.
@@ -187,11 +189,11 @@ class SPDCycle(PreconditionerNetwork):
         StructureError
             If the coarsest system is not positive definite: the operator is not.
         """
-        weight = self.correction[0].weight
+        weight = next(self.parameters())
         grid, scale = level.grid, level.padded().diagonal if max(level.grid) > self.coarsest else level.diagonal
         levels = hierarchy(level.normalised(), self.coarsest)
         parts = []
-        for depth, (fine, coarse) in enumerate(zip(levels, levels[1:], strict=False)):
+        for depth, (fine, coarse) in enumerate(itertools.pairwise(levels)):
             image = fine.image().to(weight)
             blocks = [block(image) for block in (self.finest if depth == 0 else self.coarser)]
             g = torch.nn.functional.softplus(self.correction[min(depth, 1)](coarse.image().to(weight)))
@@ -208,7 +210,7 @@ class SPDCycle(PreconditionerNetwork):
     def correct(self, prepared: CycleFields, r: torch.Tensor) -> torch.Tensor:
         """Return B r for residuals (B, m, *grid); what is inside is in the precision of the weights."""
         fields = prepared
-        weight = self.correction[0].weight
+        weight = next(self.parameters())
         padded = fields.scale.shape[2:]
         sides = [side for n, m in zip(reversed(r.shape[2:]), reversed(padded), strict=True) for side in (0, m - n)]
         scale = fields.scale

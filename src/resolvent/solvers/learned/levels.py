@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,9 +53,9 @@ class Level:
         size = self.diagonal.flatten(1).amax(1).reshape(-1, *(1,) * len(self.grid))
         return Level(self.diagonal / size, self.faces / size[:, None], self.fluid)
 
-    def to(self, *target: torch.device | torch.dtype | str) -> Level:
+    def to(self, target: Any) -> Level:
         """Return the level on another device or in another precision."""
-        return Level(*(field.to(*target) for field in (self.diagonal, self.faces, self.fluid)))
+        return Level(*(field.to(target) for field in (self.diagonal, self.faces, self.fluid)))
 
     def scaled_faces(self) -> torch.Tensor:
         """Return the couplings of D^−½ A D^−½, (B, dim, *grid), between 0 and 1."""

@@ -24,7 +24,7 @@ class PreconditionerNetwork(torch.nn.Module, abc.ABC):
     """
 
     props: ClassVar[Props]
-    """What holds of the map for every positive definite operator and whatever the weights are; VARIABLE if nonlinear."""
+    """What holds of the map for every definite operator and whatever the weights are; VARIABLE if it is not linear."""
 
     options: dict[str, Any]
 

@@ -83,12 +83,13 @@ class NPSD(PreconditionerNetwork):
                 f"NPSD with {n} coarsenings needs extents that {parts} divides, got "
                 f"{' × '.join(map(str, level.grid))}: take fewer coarsenings"
             )
+        weight = next(self.parameters())
         total = level.faces.sum(1)
         walls = ((level.diagonal - level.multiply(torch.ones_like(level.fluid[:, None]))[:, 0]) < 0.0).to(total)
         solid = 1.0 - level.fluid
         # Air, where a value is given, shows as rows that lose more than they gain; the outer wall is among them.
         air = level.fluid * walls
-        image = torch.stack([air, level.fluid - air, solid], 1).to(self.before[0].bias)
+        image = torch.stack([air, level.fluid - air, solid], 1).to(weight)
         pool = POOLS[3]
         assert pool is not None
         fields: Fields = []
@@ -101,7 +102,7 @@ class NPSD(PreconditionerNetwork):
 
     def correct(self, prepared: Fields, r: torch.Tensor) -> torch.Tensor:
         """Return the correction for residuals (B, m, *grid)."""
-        x = r.to(self.before[0].bias)
+        x = r.to(next(self.parameters()))
         passed = []
         for K, *_ in prepared[:-1]:
             x = apply_stencil(K, x, self.offsets)

@@ -95,7 +95,9 @@ class Learned(Recipe):
     def __call__(self, A: LinearOperator) -> LearnedOperator:
         """Prepare the network for A."""
         if A._holds_torch() or A.device != "cpu":
-            raise StructureError(f"Learned is built for operators on the host, not for {A!r}: convert it, or use Jacobi")
+            raise StructureError(
+                f"Learned is built for operators on the host, not for {A!r}: convert it, or use Jacobi"
+            )
         level = level_of(A)
         if len(level.grid) != self.network.dim:
             raise ValueError(

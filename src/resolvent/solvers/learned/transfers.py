@@ -11,7 +11,7 @@ POOLS = (None, torch.nn.functional.avg_pool1d, torch.nn.functional.avg_pool2d, t
 
 
 def spread(u: torch.Tensor) -> torch.Tensor:
-    """Return the piecewise constant continuation of a coarse field: each fine cell takes the value of its coarse one."""
+    """Return the piecewise constant continuation of a coarse field: fine cells take the value of their coarse one."""
     shape = u.shape
     for axis in range(2, u.ndim):
         u = u.unsqueeze(2 * axis - 1)

@@ -29,7 +29,7 @@ class Guess(abc.ABC):
     def start(self, A: LinearOperator, b: Array, solutions: deque[Array]) -> tuple[Array, int]:
         """Return x₀ for A x = b, all (n, k) arrays, and the number of products with A it took, one a column.
 
-        `solutions` holds (n, k) arrays, the latest last, at least one.
+        `solutions` holds (n, k) arrays, the latest last, at least one unless `window` is 0.
         """
 
 

@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from ...operators import Array
+from ...operators import Array, LinearOperator
 from ..recycling.orthonormal import orthonormalise, rows_of
 from ..recycling.space import RecycleSpace
 from ..result import Result
@@ -37,6 +37,12 @@ class SpacePolicy(abc.ABC):
         solutions : deque of (n, k) arrays
             The last `window` solutions.
         """
+
+    def choose_for(
+        self, A: LinearOperator, last: RecycleSpace | None, solved: int, solutions: deque[Array]
+    ) -> RecycleSpace | None:
+        """Return the space for the system with operator A: for policies that look at it; others `choose`."""
+        return self.choose(last, solved, solutions)
 
     def keep(self, last: RecycleSpace | None, result: Result, solved: int) -> RecycleSpace | None:
         """Return what to keep after a solve: by default the space the solver hands on."""

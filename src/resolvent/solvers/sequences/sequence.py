@@ -202,7 +202,7 @@ class Sequence:
         if self.solver.recycles:
             allowed = self.cold_every is None or self._benefit.allows()
             cold = "" if allowed else self._benefit.reason
-            space = self._space(B) if allowed else None
+            space = self._space(B, prepared.A) if allowed else None
         seconds += time.perf_counter() - begin
         failed, result = None, prepared.solve(b, x0, callback=callback, space=space)
         if (stamp != self._built_for or not self._anew) and self._has_recipe() and _may_be_mended(result):
@@ -288,7 +288,9 @@ class Sequence:
     def _start(self, A: LinearOperator, B: Array, b: Array) -> tuple[Array | None, int]:
         """Return the initial guess for b, whose columns are B, and the products it took."""
         kept = self._carried(B)
-        if self.guess is None or not kept or (self.guess.window == 1 and kept[-1].shape[1] != B.shape[1]):
+        if self.guess is None or (self.guess.window > 0 and not kept):
+            return None, 0
+        if self.guess.window == 1 and kept[-1].shape[1] != B.shape[1]:
             return None, 0
         with np.errstate(all="ignore"):
             x0, products = self.guess.start(A, B, kept)
@@ -301,12 +303,13 @@ class Sequence:
         fitting = [] if B is None else [carried(u, B) for u in self._solutions]
         return deque(u for u in fitting if u is not None)
 
-    def _space(self, B: Array | None) -> RecycleSpace | None:
-        """Return the space that the policy chooses, for right-hand sides like B."""
+    def _space(self, B: Array | None, A: LinearOperator | None = None) -> RecycleSpace | None:
+        """Return the space that the policy chooses, for right-hand sides like B; of a policy that looks at A, for A."""
         if not self.solver.recycles:
             return None
         with np.errstate(all="ignore"):
-            space = self.spaces.choose(self._kept, self.solved, self._carried(B))
+            known = self._kept, self.solved, self._carried(B)
+            space = self.spaces.choose(*known) if A is None else self.spaces.choose_for(A, *known)
         if space is None or B is None or not _is_complex(space.U) or _is_complex(B):
             return space
         U = carried(space.U.T, B)  # by rows, as methods take it

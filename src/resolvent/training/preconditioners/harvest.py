@@ -85,7 +85,7 @@ def harvest_family(
     (torch.Size([3, 9, 16, 16]), 3)
     """
     begin = time.perf_counter()
-    systems = []
+    systems: list[tuple[LinearOperator, np.ndarray, np.ndarray]] = []
     for index in range(count):
         rng = np.random.default_rng([seed, family.family_id, index])
         A, right = family.assemble(family.draw(rng))
@@ -94,7 +94,7 @@ def harvest_family(
             parts.append(ritz_mixtures(A, right, count=ritz, steps=krylov, rng=rng))
         if noise:
             parts.append(_white(A, right != 0.0, noise, rng))
-        systems.append((A, *(np.concatenate([part[i] for part in parts]) for i in range(2))))
+        systems.append((A, np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])))
     about = {
         "family": family.name,
         "resolution": family.resolution,
@@ -105,7 +105,9 @@ def harvest_family(
     return samples_of(systems, about)
 
 
-def _white(A: LinearOperator, inside: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _white(
+    A: LinearOperator, inside: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return white residuals in the domain and their errors."""
     b = rng.standard_normal((count, A.shape[0])) * inside
     e = np.stack([CG(rtol=1e-8).solve(A, row, M=IC()).x for row in b])

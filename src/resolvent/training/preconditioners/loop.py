@@ -210,13 +210,10 @@ def train_preconditioner(
                 state.step += 1
                 state.seconds = time.perf_counter() - begin
                 if progress is not None:
-                    done = state.step / steps
-                    progress(
-                        TrainingProgress(
-                            epoch, config.epochs, state.step, steps, total / (i + 1), lr, state.seconds,
-                            state.seconds * (1.0 - done) / done, None, state.best, i == batches - 1,
-                        )  # fmt: skip
-                    )
+                    mean, ends = total / (i + 1), i == batches - 1
+                    left = state.seconds * (steps - state.step) / state.step
+                    counts = (epoch, config.epochs, state.step, steps)
+                    progress(TrainingProgress(*counts, mean, lr, state.seconds, left, None, state.best, ends))
             judged = _judge(network, held, config.loss, config, device)
             if judged < state.best:
                 state.best, best = judged, _copied(network)

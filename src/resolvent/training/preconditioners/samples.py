@@ -142,9 +142,7 @@ class Samples:
                 }
         except (OSError, KeyError) as error:
             raise TrainingError(f"{path} is damaged, or holds no residuals: {error}") from error
-        return cls(
-            Level(arrays["diagonal"], arrays["faces"], arrays["fluid"]), arrays["b"], arrays["e"], hashes, about
-        )
+        return cls(Level(arrays["diagonal"], arrays["faces"], arrays["fluid"]), arrays["b"], arrays["e"], hashes, about)
 
 
 def samples_of(
@@ -159,7 +157,8 @@ def samples_of(
     ValueError
         If the grids differ.
     """
-    levels, bs, es, hashes = [], [], [], []
+    levels: list[Level] = []
+    bs, es, hashes = [], [], []
     for A, b, e in systems:
         level = level_of(A)
         size = float(level.diagonal.max())
