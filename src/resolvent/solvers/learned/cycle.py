@@ -29,7 +29,16 @@ from ...operators import SPD, StructureError
 from ...operators.neural.model import check_among, check_whole
 from .levels import Level, hierarchy
 from .network import PreconditionerNetwork
-from .stencils import ImageField, Offsets, apply_stencil, apply_transposed_stencil, cube, shifted, star
+from .stencils import (
+    ImageField,
+    Offsets,
+    apply_stencil,
+    apply_transposed_stencil,
+    cube,
+    image_fields,
+    shifted,
+    star,
+)
 from .transfers import gather, interpolate, interpolate_transposed, spread
 
 Transfer = Literal["constant", "linear"]
@@ -97,13 +106,30 @@ class SmoothingBlock(torch.nn.Module):
             self.diagonals.bias[0] = softplus_inverse(0.9)
             self.diagonals.bias[1] = softplus_inverse(0.7)
 
-    def forward(self, image: torch.Tensor) -> Block:
-        """Return the fields for an image; a stencil never reaches out of the domain, nor into it from outside."""
-        fluid = image[:, -1:]
-        K = self.stencil(image)
-        reached = torch.cat([shifted(fluid, offset) for offset in self.offsets], 1)
-        c, e = torch.nn.functional.softplus(self.diagonals(image)).split(1, 1)
-        return Block(K * fluid * reached, c, e + FLOOR, self.offsets)
+    def block(self, fields: torch.Tensor, inside: torch.Tensor) -> Block:
+        """Return S, C₀ and E from their fields; S never reaches out of the domain, nor into it from outside.
+
+        `inside` is the mask of the domain times that of the cells reached.
+        """
+        c, e = torch.nn.functional.softplus(fields[:, -2:]).split(1, 1)
+        return Block(fields[:, :-2] * inside, c, e + FLOOR, self.offsets)
+
+
+def blocks_of(blocks: torch.nn.ModuleList, image: torch.Tensor) -> list[Block]:
+    """Return the fields of blocks for one image, by one convolution: several take longer than one together."""
+    parts = [part for block in blocks for part in (block.stencil, block.diagonals)]
+    joined = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+    fields = image_fields(image, *joined)
+    fluid = image[:, -1:]
+    found: list[Block] = []
+    start, inside = 0, None
+    for block in blocks:
+        if inside is None or len(block.offsets) != inside.shape[1]:
+            inside = fluid * torch.cat([shifted(fluid, offset) for offset in block.offsets], 1)
+        count = len(block.offsets) + 2
+        found.append(block.block(fields[:, start : start + count], inside))
+        start += count
+    return found
 
 
 @final
@@ -195,7 +221,7 @@ class SPDCycle(PreconditionerNetwork):
         parts = []
         for depth, (fine, coarse) in enumerate(itertools.pairwise(levels)):
             image = fine.image().to(weight)
-            blocks = [block(image) for block in (self.finest if depth == 0 else self.coarser)]
+            blocks = blocks_of(self.finest if depth == 0 else self.coarser, image)
             g = torch.nn.functional.softplus(self.correction[min(depth, 1)](coarse.image().to(weight)))
             half = (slice(None), slice(None), *(slice(extent // 2) for extent in fine.grid))  # without cells added
             parts.append(

@@ -134,6 +134,8 @@ class Gated(Recipe):
         if worse or len(norms) < 2 or not np.isfinite(norms).all():
             probe = worse[0] if worse else 1
             return Verdict(False, f"probe {probe} of {PROBES} does not reduce the residual", probe)
+        if result.extra.get("fallbacks", 0) > 0:
+            return Verdict(False, "a step was made without the network, whose direction was of no use", PROBES)
         rate = math.log(norms[0] / max(norms[-1], np.finfo(float).tiny)) / (len(norms) - 1)
         iterations = -math.log(self.rtol) / rate if rate > 0.0 else math.inf
         known = self.incumbent_seconds

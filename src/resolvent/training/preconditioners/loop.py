@@ -62,7 +62,7 @@ class PreconditionerTraining:
     batch_size: int = 4
     residuals: int | None = None
     lr: float = 1e-3
-    schedule: str | dict[str, Any] = "cosine"
+    schedule: str | dict[str, Any] = "onecycle"
     clip: float | None = 1.0
     validation: float = 0.2
     seed: int = 0
@@ -170,7 +170,9 @@ def train_preconditioner(
     optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
     schedule, state = build_schedule(config.schedule), _State()
     history: list[dict[str, Any]] = []
+    # What is not better than at the start is not kept.
     best = _copied(network)
+    state.best = _judge(network, held, config.loss, config, device)
     folder = None if out is None else Path(out)
     recorder = None
     identity = {"network": type(network).__name__, "options": network.options, "config": dataclasses.asdict(config)}
