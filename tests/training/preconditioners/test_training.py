@@ -160,7 +160,7 @@ def test_published_settings():
 
 def test_dcdm_learns(samples):
     torch.manual_seed(0)
-    config = PreconditionerTraining(loss="residual", epochs=40, batch_size=1, lr=5e-3)
+    config = PreconditionerTraining(loss="residual", epochs=20, batch_size=1, lr=1e-2)
     trained = train_preconditioner(DCDM(dim=2, width=8), samples, config)
     assert trained.validation["residual"] < 0.6 and set(trained.validation) == {"residual", "energy", "plain"}
     A, b = system()

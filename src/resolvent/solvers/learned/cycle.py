@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from typing import Literal, final, get_args
+from typing import Literal, cast, final, get_args
 
 import torch
 
@@ -117,13 +117,15 @@ class SmoothingBlock(torch.nn.Module):
 
 def blocks_of(blocks: torch.nn.ModuleList, image: torch.Tensor) -> list[Block]:
     """Return the fields of blocks for one image, by one convolution: several take longer than one together."""
-    parts = [part for block in blocks for part in (block.stencil, block.diagonals)]
+    members = [cast("SmoothingBlock", block) for block in blocks]
+    parts = [part for block in members for part in (block.stencil, block.diagonals)]
     joined = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
     fields = image_fields(image, *joined)
     fluid = image[:, -1:]
     found: list[Block] = []
-    start, inside = 0, None
-    for block in blocks:
+    start = 0
+    inside: torch.Tensor | None = None
+    for block in members:
         if inside is None or len(block.offsets) != inside.shape[1]:
             inside = fluid * torch.cat([shifted(fluid, offset) for offset in block.offsets], 1)
         count = len(block.offsets) + 2
