@@ -49,6 +49,14 @@ def test_harvested_residuals_are_those_of_the_solve():
     assert len(few) == 2
 
 
+def test_a_network_in_training_makes_its_own_residuals():
+    A, b = system()
+    torch.manual_seed(0)
+    for network in (SPDCycle(dim=2), DCDM(dim=2, width=2)):
+        r, e = harvest(A, b, at=(0, 2), M=Learned(network, "any", (8, 64)))
+        assert np.allclose(A @ e.T, r.T) and not np.allclose(r[1], harvest(A, b, at=(2,))[0][0], rtol=1e-2)
+
+
 def test_lanczos_keeps_its_basis_orthogonal_and_finds_the_spectrum():
     A, b = system(12)
     V, alpha, beta = lanczos(A, np.random.default_rng(0).standard_normal(144), 144)

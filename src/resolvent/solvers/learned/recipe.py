@@ -19,7 +19,7 @@ from .levels import level_of
 from .mgno_gram import MgNOGram
 from .network import PreconditionerNetwork
 from .npsd import NPSD
-from .operator import LearnedOperator
+from .operator import DESCENT, LearnedOperator
 
 FORMAT: Final = "resolvent-preconditioner"
 VERSION: Final = 1
@@ -53,6 +53,8 @@ class Learned(Recipe):
         Where it comes from: plain values, such as ``seconds`` of training.
     compiled : bool
         Compiled code where there is some, in place of torch.
+    descent : float
+        Bound of the descent check of networks that are not linear, see `LearnedOperator`; 0 for none.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class Learned(Recipe):
     resolutions: tuple[int, int]
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
     compiled: bool = True
+    descent: float = DESCENT
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, PreconditionerNetwork):
@@ -110,7 +113,7 @@ class Learned(Recipe):
                 f"this network is for {least} to {largest} cells a side, got {' × '.join(map(str, level.grid))}: train "
                 "one for that resolution, or use GeometricMultigrid"
             )
-        return LearnedOperator(self.network, level, compiled=self.compiled)
+        return LearnedOperator(self.network, level, compiled=self.compiled, descent=self.descent)
 
     def claims(self, A: LinearOperator) -> Props:
         """Return what M will claim."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...datasets.family import LinearFamily
-from ...operators import LinearOperator
-from ...solvers import CG, IC, Progress
+from ...operators import LinearOperator, Props
+from ...solvers import CG, IC, FlexibleCG, Progress, Recipe
 from .ritz import ritz_mixtures
 from .samples import Samples, samples_of
 
@@ -21,7 +21,7 @@ AT = (0, 1, 2, 4, 8, 16)
 def harvest(
     A: LinearOperator, b: np.ndarray, *, at: Sequence[int] = AT, M: Any = None, rtol: float = 1e-10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return residuals and errors of the iterates of conjugate gradients, (m, n) each.
+    """Return residuals and errors of the iterates of (with a variable M, flexible) conjugate gradients, (m, n) each.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def harvest(
     at : sequence of int
         Iterations. Where the solve ends before, its last ones are repeated.
     M : recipe or operator, optional
-        Preconditioner of the run: that in training, for residuals like those it will meet.
+        Preconditioner of the run: a network in training, for residuals like those it will meet.
     rtol : float
         Of the solution by which errors are measured.
     """
@@ -43,7 +43,9 @@ def harvest(
             kept[progress.iteration] = np.array(progress.x[:, 0])
         return progress.iteration >= max(at)
 
-    CG(rtol=1e-6, maxiter=max(max(at), 1)).solve(A, b, M=M, callback=keep)
+    built = M(A) if isinstance(M, Recipe) else M
+    method = FlexibleCG if built is not None and Props.VARIABLE in built.props else CG
+    method(rtol=1e-6, maxiter=max(max(at), 1)).solve(A, b, M=built, callback=keep)
     iterates = [kept[max(k for k in kept if k <= wanted)] for wanted in at]
     e = np.stack([solution - x for x in iterates])
     return (A @ e.T).T, e
