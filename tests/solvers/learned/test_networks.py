@@ -65,6 +65,20 @@ def test_an_untrained_dcdm_costs_iterations_and_not_the_answer(method, make):
     assert result.converged or result.history[-1] < result.history[0]
 
 
+def test_corrections_without_descent_are_replaced_by_the_residual(make):
+    torch.manual_seed(1)
+    A, b = make(12)
+    network = DCDM(dim=2, width=4)
+    checked = Learned(network, "any", (4, 64), descent=1.0)(A)
+    assert np.array_equal(checked @ b, b) and checked.replaced == 1
+    with torch.no_grad():
+        network.head.bias.fill_(torch.nan)
+    spoilt = LearnedOperator(network, level_of(A))
+    assert FlexibleCG().solve(A, b, M=spoilt).iterations == CG().solve(A, b).iterations and spoilt.replaced > 0
+    free = Learned(DCDM(dim=2, width=4), "any", (4, 64), descent=0.0)(A)
+    assert not np.array_equal(free @ b, b) and free.replaced == 0
+
+
 @pytest.mark.parametrize("n, dim", [(13, 2), (8, 3)])
 def test_gram_form_of_mgno_is_definite(n, dim, make):
     A, b = make(n, dim)

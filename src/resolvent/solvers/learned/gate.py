@@ -14,6 +14,7 @@ from ..krylov.cg import CG
 from ..krylov.flexible_cg import FlexibleCG
 from ..preconditioners.ic import IC
 from ..preconditioners.recipe import Recipe
+from .operator import LearnedOperator
 from .recipe import Learned
 
 PROBES = 3
@@ -120,7 +121,7 @@ class Gated(Recipe):
         """Return what M claims whichever it is."""
         return self.learned.claims(A) & self.incumbent.claims(A) | (self.learned.claims(A) & Props.VARIABLE)
 
-    def _judge(self, A: LinearOperator, M: LinearOperator) -> Verdict:
+    def _judge(self, A: LinearOperator, M: LearnedOperator) -> Verdict:
         b = np.random.default_rng(self.seed).standard_normal(A.shape[0])
         # Solid cells have an equation each, which no domain's residual ever meets.
         b *= A @ np.abs(b) != A.diagonal() * np.abs(b)
@@ -134,8 +135,8 @@ class Gated(Recipe):
         if worse or len(norms) < 2 or not np.isfinite(norms).all():
             probe = worse[0] if worse else 1
             return Verdict(False, f"probe {probe} of {PROBES} does not reduce the residual", probe)
-        if result.extra.get("fallbacks", 0) > 0:
-            return Verdict(False, "a step was made without the network, whose direction was of no use", PROBES)
+        if result.extra.get("fallbacks", 0) + M.replaced > result.iterations // 2:
+            return Verdict(False, "most steps were made without the network, whose directions were of no use", PROBES)
         rate = math.log(norms[0] / max(norms[-1], np.finfo(float).tiny)) / (len(norms) - 1)
         iterations = -math.log(self.rtol) / rate if rate > 0.0 else math.inf
         known = self.incumbent_seconds
