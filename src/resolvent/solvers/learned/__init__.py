@@ -15,7 +15,7 @@ from .cycle import SPDCycle
 from .dcdm import DCDM
 from .deflation import DeflationNetwork, LearnedSpaces
 from .gate import Gated, GatedOperator, Verdict
-from .guess import LearnedGuess
+from .learned_guess import LearnedGuess
 from .mgno_gram import MgNOGram
 from .network import PreconditionerNetwork
 from .npsd import NPSD
