@@ -326,3 +326,15 @@ def test_a_learned_preconditioner_pays_after_what_was_invested_is_saved():
     pays_after = load("_learned_protocol").pays_after
     assert pays_after(10.0, 0.5, 0.25) == 40 and pays_after(10.0, 0.375, 0.0) == 27
     assert pays_after(10.0, 0.1, 0.1) == pays_after(10.0, 0.1, float("inf")) == "never"
+
+
+def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    load("neural_guess").main(["--quick", "--systems", "3", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "neural_guess-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "neural_guess-quick.png").stat().st_size > 10_000
+    rows = report["rows"]
+    assert len(rows) == 1 + 3 * 4 + 2
+    assert all(row["worst residual"] <= 1.01e-8 for row in rows)
+    learned = [row for row in rows if row["learned"]]
+    assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)

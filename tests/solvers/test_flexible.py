@@ -52,7 +52,56 @@ def test_useless_preconditioner_costs_no_iterations(b):
     result = FlexibleCG(rtol=1e-10).solve(spd(LARGE), b, M=varying(4096, np.zeros_like))
     plain = CG(rtol=1e-10).solve(spd(LARGE), b)
     assert result.converged and result.iterations == plain.iterations
-    assert result.extra["fallbacks"] == result.iterations
+    assert result.extra["fallbacks"] == result.counts.preconditioner == 3
+    assert result.extra["abandoned"] == 1
+
+
+def test_safe_preconditioner_takes_over_from_one_that_fails_three_times(b, sweeps):
+    broken = varying(4096, lambda r: np.full_like(r, np.nan))
+    result = FlexibleCG(safe=SSOR()).solve(spd(LARGE), b, M=broken)
+    alone = CG().solve(spd(LARGE), b, M=sweeps)
+    assert result.converged and result.extra["fallbacks"] == 3
+    assert alone.iterations <= result.iterations <= alone.iterations + 20
+    assert result.counts.preconditioner == result.iterations
+
+
+def test_two_failures_running_are_forgiven(b, sweeps):
+    calls = []
+
+    def twice_in_three(r):
+        calls.append(1)
+        return sweeps @ r * (1.0 if len(calls) % 3 == 0 else np.nan)
+
+    result = FlexibleCG().solve(spd(LARGE), b, M=varying(4096, twice_in_three))
+    assert result.converged and result.extra["abandoned"] == 0
+    assert result.iterations - 10 <= len(calls) and result.iterations > 90
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-170, 1e120, 1e150, 1e200])
+def test_directions_out_of_range_do_not_end_the_solve(scale, b, sweeps):
+    A = spd(1e30 * LARGE)
+    result = FlexibleCG().solve(A, 1e30 * b, M=varying(4096, lambda r: scale * (sweeps @ r)))
+    assert result.converged and result.iterations <= 250
+
+
+def test_negative_curvature_is_a_verdict_on_the_system(rng):
+    A, b = spd(poisson(8) - sp.eye_array(64)), rng.standard_normal(64)
+    result = FlexibleCG().solve(A, b, M=varying(64, np.ones_like))
+    assert result.status is Status.INDEFINITE
+
+
+def test_what_gains_nothing_is_given_up(b):
+    rng = np.random.default_rng(1)
+    plain = CG().solve(spd(LARGE), b)
+    result = FlexibleCG().solve(spd(LARGE), b, M=varying(4096, rng.permutation))
+    assert result.converged and result.extra == {"fallbacks": 0, "abandoned": 1}
+    assert result.counts.preconditioner == 20 and result.iterations <= plain.iterations + 60
+
+
+def test_slow_but_useful_is_kept(b):
+    M = Jacobi()(spd(diffusion(64)))
+    result = FlexibleCG().solve(spd(diffusion(64)), b, M=varying(4096, lambda r: M @ r))
+    assert result.converged and result.extra["abandoned"] == 0 and result.iterations > 60
 
 
 def test_not_a_number_once_is_survived(b, sweeps):

@@ -61,6 +61,7 @@ from .relaxation import SOR, GaussSouthwell, Richardson
 from .result import Column, ConvergenceError, Counts, Result, Timing
 from .sequences import (
     Chained,
+    Computed,
     Fixed,
     Guess,
     Pilot,
@@ -110,6 +111,7 @@ __all__ = [
     "Chebyshev",
     "Choice",
     "Column",
+    "Computed",
     "ConvergenceError",
     "Counts",
     "DeflatedCG",

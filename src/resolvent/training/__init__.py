@@ -21,6 +21,7 @@ from .errors import CheckpointError, NonFiniteError, TrainingError, TrainingInte
 from .evaluation import Errors, relative_errors, sweep
 from .export import export_onnx, export_program
 from .geometry import Geometry
+from .implicit_diffusion import solve_diffusion
 from .local_bases import LocalBases
 from .logs import CSVRecorder, Recorder, TensorBoardRecorder, read_log
 from .losses import build_loss
@@ -28,6 +29,7 @@ from .physical import PhysicalOperator
 from .progress import TrainingProgress
 from .rollout import Rollout, rollout
 from .schedules import Schedule
+from .solver_in_loop import Correction
 from .spectra import Spectrum, error_spectrum
 from .table import Table
 from .trainer import Trained, Trainer
@@ -35,6 +37,7 @@ from .trainer import Trained, Trainer
 __all__ = [
     "CSVRecorder",
     "CheckpointError",
+    "Correction",
     "Errors",
     "Geometry",
     "LocalBases",
@@ -63,6 +66,7 @@ __all__ = [
     "read_log",
     "relative_errors",
     "rollout",
+    "solve_diffusion",
     "sweep",
     "train",
     "trained_on",

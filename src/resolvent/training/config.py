@@ -10,6 +10,7 @@ from ..operators.neural.model import check_among, check_whole, plain
 from .losses import build_loss
 from .normalisers import Kind
 from .schedules import build_schedule
+from .solver_in_loop import Correction
 
 OPTIMISERS = ("adamw", "adam")
 AMP = (None, "bfloat16", "float16")
@@ -38,6 +39,9 @@ class TrainingConfig:
     x_normaliser, y_normaliser : {"none", "scalar", "per_point", "range"}
     boundary : {"auto", "none", "zero"}
         ``zero`` sets the output to zero on the outermost points; ``auto`` does so where all training targets are zero.
+    correction : dict or None
+        Steps of a solver after the network, part of the model: options of `Correction`, such as
+        ``{"family": "darcy2d", "steps": 2}``.
     clip : float or None
         Largest norm of the gradient.
     accumulate : int
@@ -78,6 +82,7 @@ class TrainingConfig:
     x_normaliser: Kind = "scalar"
     y_normaliser: Kind = "scalar"
     boundary: Literal["auto", "none", "zero"] = "auto"
+    correction: dict[str, Any] | None = None
     clip: float | None = None
     accumulate: int = 1
     ema: float | None = None
@@ -111,8 +116,14 @@ class TrainingConfig:
             raise ValueError(f"clip is the largest norm of a gradient, above 0, got {self.clip}")
         if self.patience is not None:
             check_whole("patience", self.patience)
-        build_loss(self.loss)
+        loss = build_loss(self.loss)
         build_loss(self.metric)
+        if self.correction is not None:
+            Correction(**self.correction)
+        if self.loss_space == "encoded" and (loss.needs_inputs or self.correction is not None):
+            raise ValueError(
+                "a residual and a correction are of fields in their own units: they need loss_space='physical'"
+            )
         build_schedule(self.schedule)
         self._check_stages()
 

@@ -46,6 +46,8 @@ class Pairs:
     trajectories : callable or None
         Of pairs of successive frames: their numbers to the trajectories (n, frames + 1, channels, *grid) that they are
         of, each once, with the inputs (n, channels, *grid) that do not change in time, or None.
+    unlabelled : (n,) int array
+        Samples without a label: their targets are not-a-number throughout.
     """
 
     read: Callable[[np.ndarray], Batch]
@@ -56,6 +58,7 @@ class Pairs:
     fingerprint: str
     about: dict[str, Any]
     trajectories: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]] | None = None
+    unlabelled: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=int))
 
     def batch(self, rows: np.ndarray) -> Batch:
         """Return the pairs of some samples; NonFiniteError names the first that is not finite."""
@@ -63,6 +66,10 @@ class Pairs:
         for what, values in (("input", x), ("target", y)):
             if not bool(torch.isfinite(values).all()):
                 bad = ~torch.isfinite(values).flatten(1).all(dim=1)
+                if what == "target" and len(self.unlabelled):
+                    bad &= torch.as_tensor(~np.isin(rows, self.unlabelled))
+                    if not bool(bad.any()):
+                        continue
                 raise NonFiniteError(
                     f"the {what} of sample {int(rows[int(bad.nonzero()[0])])} of {self.about['source']} is not finite: "
                     "leave it out, or generate it again"
@@ -115,6 +122,7 @@ def as_pairs(
     steps: bool = False,
     geometry: Geometry | None = None,
     fractions: tuple[float, float] = (0.1, 0.0),
+    unlabelled: bool = False,
     seed: int = 0,
 ) -> Pairs:
     """Return pairs from whatever holds them.
@@ -134,6 +142,9 @@ def as_pairs(
         Of arrays; points from end to end of the unit box by default.
     fractions : (float, float)
         Parts of arrays for validation and test; datasets bring their own split.
+    unlabelled : bool
+        Whether targets that are not-a-number throughout, in arrays, stand for samples without a label. They go into
+        the training split, for losses that need no labels.
     seed : int
         Of that split.
 
@@ -151,7 +162,7 @@ def as_pairs(
             raise ValueError(f"a mapping of arrays needs the keys 'x' and 'y', got {sorted(map(str, data))}")
         data = (data["x"], data["y"])
     if isinstance(data, tuple | list) and len(data) == 2:
-        return _from_arrays(data[0], data[1], geometry, fractions, seed)
+        return _from_arrays(data[0], data[1], geometry, fractions, seed, unlabelled)
     if isinstance(data, str | Path):
         from ..datasets.foreign.recognition import foreign_format
 
@@ -163,7 +174,9 @@ def as_pairs(
     )
 
 
-def _from_arrays(x: Any, y: Any, geometry: Geometry | None, fractions: tuple[float, float], seed: int) -> Pairs:
+def _from_arrays(
+    x: Any, y: Any, geometry: Geometry | None, fractions: tuple[float, float], seed: int, unlabelled: bool
+) -> Pairs:
     tensors = []
     for name, values in (("x", x), ("y", y)):
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, torch.Tensor) else values).detach().cpu()
@@ -179,6 +192,9 @@ def _from_arrays(x: Any, y: Any, geometry: Geometry | None, fractions: tuple[flo
     x, y = (values.reshape(len(values), -1, *grid) for values in (x, y))
     n, (valid, test) = len(x), fractions
     order = np.random.default_rng(seed).permutation(n)
+    missing = y.isnan().flatten(1).all(1).numpy() if unlabelled else np.zeros(n, dtype=bool)
+    if not missing.all():  # those with labels last, where validation and test take theirs from
+        order = order[np.argsort(~missing[order], kind="stable")]
     n_valid, n_test = (max(1, round(part * n)) if part else 0 for part in (valid, test))
     if n_valid + n_test >= n:
         raise ValueError(f"{n} samples are too few for parts {valid} and {test} of them beside the training set")
@@ -193,6 +209,7 @@ def _from_arrays(x: Any, y: Any, geometry: Geometry | None, fractions: tuple[flo
         splits={name: np.sort(rows) for name, rows in zip(SPLITS, cuts, strict=True)},
         fingerprint=digest.hexdigest(),
         about={"source": "arrays", "samples": n},
+        unlabelled=np.flatnonzero(missing),
     )
 
 

@@ -26,14 +26,16 @@ class Objective(torch.nn.Module):
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the loss of each sample."""
         encoded = self.model.encoded(x)
-        return self.measured(encoded, self.model.decoded(encoded), y)
+        return self.measured(encoded, self.model.decoded(encoded, x), y, x)
 
-    def measured(self, encoded: torch.Tensor, prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return the loss of what a model has given, at its own scale and in physical units."""
+    def measured(
+        self, encoded: torch.Tensor, prediction: torch.Tensor, y: torch.Tensor, x: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the loss of what a model has given for x, at its own scale and in physical units."""
         assert self.geometry is not None
         if self.encoded:
             return self.loss(encoded, self.model.outputs.encode(y), self.geometry)
-        return self.loss(prediction, y, self.geometry)
+        return self.loss(prediction, y, self.geometry, x)
 
 
 class Average:

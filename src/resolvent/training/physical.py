@@ -10,6 +10,7 @@ import torch
 
 from ..operators.neural.model import check_whole
 from .normalisers import Normaliser, build_normaliser
+from .solver_in_loop import Correction
 
 Boundary = float | Sequence[float | None] | None
 
@@ -29,6 +30,8 @@ class PhysicalOperator(torch.nn.Module):
         both ends: one for all channels, or one each, None for channels that stay free.
     boundary_axes : sequence of int, optional
         Axes that have such ends; all by default.
+    correction : Correction, optional
+        Steps of a solver on what is decoded.
 
     Notes
     -----
@@ -54,8 +57,10 @@ class PhysicalOperator(torch.nn.Module):
         *,
         boundary: Boundary = None,
         boundary_axes: Sequence[int] | None = None,
+        correction: Correction | None = None,
     ) -> None:
         super().__init__()
+        self.correction = correction
         self.net, self.inputs, self.outputs = net, inputs, outputs
         if isinstance(boundary, Sequence):
             if len(boundary) != outputs.channels:
@@ -75,13 +80,29 @@ class PhysicalOperator(torch.nn.Module):
             "outputs": self.outputs.options,
             "boundary": list(self.boundary),
             "boundary_axes": self.boundary_axes,
+            "correction": None if self.correction is None else self.correction.options,
         }
 
     @classmethod
     def with_options(cls, net: torch.nn.Module, options: dict[str, Any]) -> Self:
         """Return what `options` describes around a network, to load a state dict into."""
         inputs, outputs = build_normaliser(**options["inputs"]), build_normaliser(**options["outputs"])
-        return cls(net, inputs, outputs, boundary=options["boundary"], boundary_axes=options["boundary_axes"])
+        given = options.get("correction")
+        return cls(
+            net,
+            inputs,
+            outputs,
+            boundary=options["boundary"],
+            boundary_axes=options["boundary_axes"],
+            correction=None if given is None else Correction(**given),
+        )
+
+    def corrected(self, family: Any, **options: Any) -> PhysicalOperator:
+        """Return the model with steps of a solver after it, sharing its parameters; see `Correction` for options."""
+        model = PhysicalOperator.with_options(self.net, {**self.options, "correction": None})
+        model.inputs, model.outputs = self.inputs, self.outputs
+        model.correction = Correction(family, **options)
+        return model.train(self.training)
 
     @property
     def any_grid(self) -> bool:
@@ -95,11 +116,17 @@ class PhysicalOperator(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map fields in physical units (B, c_in, *grid) to fields in physical units (B, c_out, *grid)."""
-        return self.decoded(self.encoded(x))
+        return self.decoded(self.encoded(x), x)
 
-    def decoded(self, z: torch.Tensor) -> torch.Tensor:
-        """Return what `encoded` gives in physical units, with boundary values."""
-        return self.with_boundary(self.outputs.decode(z))
+    def decoded(self, z: torch.Tensor, x: torch.Tensor | None = None) -> torch.Tensor:
+        """Return what `encoded` gives for x in physical units, with boundary values, corrected if it is to be."""
+        y = self.with_boundary(self.outputs.decode(z))
+        if self.correction is None:
+            return y
+        if x is None:
+            raise ValueError("a model with a correction needs the inputs too: decoded(z, x)")
+        corrected: torch.Tensor = self.correction(y, x)
+        return corrected
 
     def with_boundary(self, y: torch.Tensor) -> torch.Tensor:
         """Return fields with the given values at boundary points; a mask, so that one product does it."""

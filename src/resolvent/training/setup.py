@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from ..operators.neural import NeuralOperator
 from .config import TrainingConfig
 from .data import Pairs
+from .losses import build_loss
 from .normalisers import build_normaliser
 from .physical import PhysicalOperator
+from .solver_in_loop import Correction
 
 _CHUNK = 64
 """Samples read at a time."""
@@ -25,18 +28,23 @@ def physical_operator(network: NeuralOperator, pairs: Pairs, config: TrainingCon
         If network and data do not fit, or there is nothing to train on.
     """
     _check_fit(network, pairs)
+    _check_labels(pairs, config)
     grid = pairs.geometry.grid
     ends = [i for i, places in enumerate(pairs.geometry.positions) if places == "vertices"]
     zero = config.boundary == "zero" or (config.boundary == "auto" and _vanishes_on_boundary(pairs, ends))
-    outputs = build_normaliser(config.y_normaliser, pairs.c_out, grid).fit(y for _, y in _training_batches(pairs))
+    outputs = build_normaliser(config.y_normaliser, pairs.c_out, grid).fit(_labels(pairs))
     if network.prepares:
-        network.prepare(torch.cat([outputs.encode(y) for _, y in _training_batches(pairs)]))
+        network.prepare(torch.cat([outputs.encode(y) for y in _labels(pairs)]))
+    correction = None if config.correction is None else Correction(**config.correction)
+    if correction is not None:
+        correction.systems.check(pairs.geometry)
     return PhysicalOperator(
         network,
         build_normaliser(config.x_normaliser, pairs.c_in, grid).fit(x for x, _ in _training_batches(pairs)),
         outputs,
         boundary=0.0 if zero else None,
         boundary_axes=ends if zero else None,
+        correction=correction,
     )
 
 
@@ -69,8 +77,29 @@ def _training_batches(pairs: Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor
     return (pairs.batch(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))
 
 
+def _labels(pairs: Pairs) -> Iterator[torch.Tensor]:
+    """Yield the targets of the training split that are there."""
+    for _, y in _training_batches(pairs):
+        yield y[~y.isnan().flatten(1).all(1)]
+
+
+def _check_labels(pairs: Pairs, config: TrainingConfig) -> None:
+    """Raise ValueError where the labels that are missing would be needed."""
+    if not len(pairs.unlabelled):
+        return
+    for name, spec, split in (("loss", config.loss, "train"), ("metric", config.metric, "valid")):
+        rows = pairs.splits[split]
+        if len(rows) and np.isin(rows, pairs.unlabelled).all() and not build_loss(spec).needs_inputs:
+            raise ValueError(
+                f"no sample of the split {split!r} has a label, and {name}={spec!r} compares with labels: choose "
+                '{"loss": "residual", "family": …}'
+            )
+    if config.y_normaliser != "none" and np.isin(pairs.splits["train"], pairs.unlabelled).all():
+        raise ValueError("without any label the scale of the outputs is not known: set y_normaliser='none'")
+
+
 def _vanishes_on_boundary(pairs: Pairs, axes: list[int]) -> bool:
     """Whether all training targets are zero at the first and the last point of some axes."""
-    return bool(axes) and not any(
-        bool(y.select(axis + 2, end).any()) for _, y in _training_batches(pairs) for axis in axes for end in (0, -1)
-    )
+    if not axes or np.isin(pairs.splits["train"], pairs.unlabelled).all():
+        return False
+    return not any(bool(y.select(axis + 2, end).any()) for y in _labels(pairs) for axis in axes for end in (0, -1))

@@ -334,9 +334,9 @@ class _Run:
         for i in range(0, len(mine), size):
             x, y = self._to_device(self.pairs.batch(mine[i : i + size]))
             encoded = judged.encoded(x)
-            prediction = judged.decoded(encoded)
-            sums[0] += self.objective.measured(encoded, prediction, y).double().sum()
-            sums[1] += self.metric(prediction, y, self.pairs.geometry).double().sum()
+            prediction = judged.decoded(encoded, x)
+            sums[0] += self.objective.measured(encoded, prediction, y, x).double().sum()
+            sums[1] += self.metric(prediction, y, self.pairs.geometry, x).double().sum()
         loss, metric = (self.team.sum(sums) / len(rows)).tolist()
         if not math.isfinite(metric):
             raise self._non_finite(("validation error", -1))

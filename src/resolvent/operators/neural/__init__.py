@@ -23,6 +23,7 @@ from .mgno_cycle import VCycle
 from .model import NeuralOperator
 from .monarch_operator import MonarchOperator
 from .multigrid_fno import MultiGridFNO
+from .network_map import NetworkMap
 from .parameters import count_params
 from .quadrature_attention import AttentionOperator, QuadratureAttention
 from .registry import MODELS, build, entry_of
@@ -40,6 +41,7 @@ __all__ = [
     "MgNO",
     "MonarchOperator",
     "MultiGridFNO",
+    "NetworkMap",
     "NeuralMap",
     "NeuralOperator",
     "PODDeepONet",

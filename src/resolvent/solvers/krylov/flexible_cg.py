@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy as np
 from ...operators import SPD, Array, LinearOperator, Props, StructureError
 from ..masks import any_of
 from ..monitor import Monitor
+from ..preconditioners.recipe import build
 from ..solver import Solver, refuse_not_self_adjoint
 from ..vectors import Vectors
-from .curvature import judge_curvature
+from .curvature import FLAT, judge_curvature
+from .trust import Trust
 
 USELESS = 1e-12
 """A direction d is given up when |dᴴr| is at most this multiple of ‖d‖‖r‖."""
@@ -28,7 +31,11 @@ class FlexibleCG(Solver):
 
     which for mmax = 1 is the Polak–Ribière form of CG, and for a fixed M gives CG's iterates in exact arithmetic.
     Every step minimises ‖x − x*‖_A along d, so that no preconditioner, however bad, can increase the error. Where M
-    returns not-a-number or a direction orthogonal to r, d is made from r instead; ``extra["fallbacks"]`` counts that.
+    returns not-a-number, a direction orthogonal to r, or one along which dᴴAd overflows or is rounding, d is made from
+    r instead; ``extra["fallbacks"]`` counts that. After three such failures running, or where an M that claims to vary
+    gains less than no preconditioner would (see `Trust`), it is given up for that right-hand side, and `safe` takes its
+    place; ``extra["abandoned"]`` counts the right-hand sides. A dᴴAd that is truly negative proves that A is not
+    definite, whoever made d, and ends the solve.
 
     Storage: 4 + 2 mmax vectors besides x and b, one of them the best iterate so far. Each iteration: one product with
     A, one with M, mmax + 4 inner products and mmax + 2 vector updates.
@@ -39,6 +46,8 @@ class FlexibleCG(Solver):
     ----------
     mmax : int
         Number of directions to keep, 2 by default. More help when M changes a lot.
+    safe : operator, recipe or None
+        Preconditioner to go on with where M was given up, built when that happens; by default none.
 
     References
     ----------
@@ -57,6 +66,7 @@ class FlexibleCG(Solver):
     """
 
     mmax: int = 2
+    safe: Any = None
     needs: ClassVar[Props] = SPD
     distributed: ClassVar[bool] = True
 
@@ -70,7 +80,10 @@ class FlexibleCG(Solver):
             raise StructureError(f"FlexibleCG needs a fixed operator, but {A!r} is VARIABLE")
         refuse_not_self_adjoint(A, "FlexibleCG")
 
-    def _run(self, state: Any, b: Array, x: Array, monitor: Monitor) -> None:
+    def _setup(self, A: LinearOperator) -> _Safe:
+        return _Safe(self.safe, A)
+
+    def _run(self, state: _Safe, b: Array, x: Array, monitor: Monitor) -> None:
         v, k = monitor.vectors, b.shape[1]
         mmax = min(int(self.mmax), max(monitor.maxiter, 1))
         r = v.empty_like(b)
@@ -81,31 +94,38 @@ class FlexibleCG(Solver):
             vector[...] = 0.0
         # dᴴAd of the directions kept; infinite where there is none, so that it takes no part.
         curvatures, stiffness = np.full((mmax, k), np.inf), np.zeros(k)
-        monitor.extra["fallbacks"] = 0
+        trust = Trust(r_norm, monitor)
         while monitor.running:
-            x, r, r_norm, curvatures, stiffness, *pairs = monitor.compact(x, r, r_norm, curvatures, stiffness, *P, *Q)
+            x, r, r_norm, curvatures, stiffness, trust.columns, *pairs = monitor.compact(
+                x, r, r_norm, curvatures, stiffness, trust.columns, *P, *Q
+            )
             P, Q = pairs[: mmax + 1], pairs[mmax + 1 :]
             d, q = P[-1], Q[-1]
-            z = monitor.precondition(r, d)
-            if monitor.M is None:
-                v.assign(np.ones(len(r_norm)), z, d)
+            probing = trust.probes(r_norm)
+            _propose(r, d, trust.lost, probing, state, monitor)
             _conjugate(d, P, Q, curvatures, v)
             slope, length = v.dot(d, r), v.norm(d)
-            useless = ~(abs(slope) > USELESS * length * r_norm)  # not-a-number too
-            if any_of(useless):
-                monitor.extra["fallbacks"] += int(useless.sum())
-                positions = np.flatnonzero(useless)
-                v.copy(r, positions, d)
-                _conjugate(d, P, Q, np.where(useless, curvatures, np.inf), v)
-                slope, length = v.dot(d, r), v.norm(d)
+            useless = ~(abs(slope) > USELESS * length * r_norm) | ~(length**2 > np.finfo(length.dtype).tiny)
+            if any_of(useless):  # not-a-number too
+                slope, length = _fall_back(useless, r, d, P, Q, curvatures, v)
             monitor.multiply(d, q)
             curvature = v.dot(d, q).real
+            broken = ~useless & ~(
+                np.isfinite(curvature) & (abs(curvature) > FLAT * monitor.eps * stiffness * length**2)
+            )
+            if monitor.M is not None and any_of(broken):
+                useless = useless | broken
+                slope, length = _fall_back(broken, r, d, P, Q, curvatures, v)
+                monitor.multiply(d, q)
+                curvature = v.dot(d, q).real
+            with np.errstate(all="ignore"):
+                trust.learn(useless, probing, abs(slope) ** 2 / curvature, r_norm)
             finished, stiffness = judge_curvature(monitor, curvature, length**2, stiffness, d, q, x, r)
             if finished:
                 if monitor.finished():
                     return
-                x, r, slope, curvature, curvatures, stiffness, *pairs = monitor.compact(
-                    x, r, slope, curvature, curvatures, stiffness, *P, *Q
+                x, r, slope, curvature, curvatures, stiffness, trust.columns, *pairs = monitor.compact(
+                    x, r, slope, curvature, curvatures, stiffness, trust.columns, *P, *Q
                 )
                 P, Q = pairs[: mmax + 1], pairs[mmax + 1 :]
                 d, q = P[-1], Q[-1]
@@ -113,6 +133,45 @@ class FlexibleCG(Solver):
             restart = monitor.step(r_norm, x, r)
             P, Q = [d, *P[:-1]], [q, *Q[:-1]]
             curvatures = np.where(restart, np.inf, np.stack((curvature, *curvatures[:-1])))
+
+
+class _Safe:
+    """What takes the place of a preconditioner that fails, built when it is first needed."""
+
+    def __init__(self, given: Any, A: LinearOperator) -> None:
+        self.given, self.A = given, A
+
+    @functools.cached_property
+    def operator(self) -> LinearOperator | None:
+        return build(self.given, self.A)
+
+
+def _propose(r: Array, d: Array, lost: np.ndarray, probing: np.ndarray, safe: _Safe, monitor: Monitor) -> None:
+    """Write M r into d; where M was given up, what is safe, and r itself to see what that gains."""
+    v = monitor.vectors
+    if monitor.M is None:
+        v.assign(np.ones(len(lost)), r, d)
+        return
+    if not (lost | probing).all():
+        monitor.precondition(r, d)
+    if any_of(lost):
+        positions, z = np.flatnonzero(lost), r
+        if safe.operator is not None:
+            z = v.empty_like(r)
+            safe.operator._matmat_into(r, z)
+            monitor.counts.preconditioner += len(positions)
+        v.copy(z, positions, d)
+    if any_of(probing):
+        v.copy(r, np.flatnonzero(probing), d)
+
+
+def _fall_back(
+    which: np.ndarray, r: Array, d: Array, P: list[Array], Q: list[Array], curvatures: np.ndarray, v: Vectors
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make d from r in some columns; return dᴴr and ‖d‖ of all."""
+    v.copy(r, np.flatnonzero(which), d)
+    _conjugate(d, P, Q, np.where(which, curvatures, np.inf), v)
+    return v.dot(d, r), v.norm(d)
 
 
 def _conjugate(d: Array, P: list[Array], Q: list[Array], curvatures: np.ndarray, v: Vectors) -> None:

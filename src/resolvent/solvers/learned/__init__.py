@@ -1,4 +1,7 @@
-"""Preconditioners, initial guesses and deflation spaces that are learned from solves. Needs torch.
+"""Preconditioners, initial guesses and deflation spaces that are learned. Loaded when asked for, since it needs torch.
+
+`SPDCycle` and what belongs to it are trained on solves (``resolvent.training.preconditioners``); `NeuralPreconditioner`
+and `NeuralGuess` take any network that was trained to map a coefficient and a right-hand side to the solution.
 
 They are arms among others: `Gated` lets one take part only where it pays. None is known that beats a well configured
 multigrid on a fixed mesh at equal tolerance and equal hardware, its training included.
@@ -15,11 +18,14 @@ from .cycle import SPDCycle
 from .dcdm import DCDM
 from .deflation import DeflationNetwork, LearnedSpaces
 from .gate import Gated, GatedOperator, Verdict
+from .guess import NeuralGuess
+from .image import diagonal_image
 from .learned_guess import LearnedGuess
 from .mgno_gram import MgNOGram
 from .network import PreconditionerNetwork
 from .npsd import NPSD
 from .operator import LearnedOperator
+from .preconditioner import NeuralPreconditioner
 from .recipe import Learned, ModelFileError
 
 __all__ = [
@@ -34,7 +40,10 @@ __all__ = [
     "LearnedSpaces",
     "MgNOGram",
     "ModelFileError",
+    "NeuralGuess",
+    "NeuralPreconditioner",
     "PreconditionerNetwork",
     "SPDCycle",
     "Verdict",
+    "diagonal_image",
 ]

@@ -1,10 +1,11 @@
-"""Where to start: initial guesses from the solutions of earlier systems."""
+"""Where to start: initial guesses from the solutions of earlier systems, or from elsewhere."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ CUT = 1e-12
 
 
 class Guess(abc.ABC):
-    """A rule that makes an initial guess from earlier solutions: options only; the solutions are kept by `Sequence`."""
+    """A rule that makes an initial guess, most from earlier solutions.
+
+    Options only: the solutions are kept by `Sequence`.
+    """
 
     @property
     @abc.abstractmethod
@@ -29,7 +33,7 @@ class Guess(abc.ABC):
     def start(self, A: LinearOperator, b: Array, solutions: deque[Array]) -> tuple[Array, int]:
         """Return x₀ for A x = b, all (n, k) arrays, and the number of products with A it took, one a column.
 
-        `solutions` holds (n, k) arrays, the latest last, at least one unless `window` is 0.
+        `solutions` holds (n, k) arrays, the latest last, at least one if the window is not zero.
         """
 
 
@@ -45,6 +49,48 @@ class Previous(Guess):
     def start(self, A: LinearOperator, b: Array, solutions: deque[Array]) -> tuple[Array, int]:
         """Return the last solution."""
         return solutions[-1], 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Computed(Guess):
+    """What a function makes of the system: x₀ = f(A, b), from the first system on. A learned model, a coarse solve.
+
+    Parameters
+    ----------
+    function : callable
+        Of A and b, an (n, k) array, to x₀, an (n, k) array.
+    scale : bool
+        Whether to multiply x₀ by the factor of `Scaled`, at the cost of one product: then it never starts worse than
+        zero in the residual norm.
+
+    Notes
+    -----
+    Where f gives not-a-number, the system is solved from zero.
+    """
+
+    function: Callable[[LinearOperator, Array], Array]
+    scale: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"a computed guess needs a function of A and b, got {type(self.function).__name__}")
+
+    @property
+    def window(self) -> int:
+        """None: earlier solutions are not looked at."""
+        return 0
+
+    def start(self, A: LinearOperator, b: Array, solutions: deque[Array]) -> tuple[Array, int]:
+        """Return what the function gives, scaled by column if that is wanted."""
+        x = self.function(A, b)
+        if not hasattr(x, "shape") or tuple(x.shape) != (A.shape[1], b.shape[1]):
+            raise ValueError(
+                f"the guess must be an array of shape {(A.shape[1], b.shape[1])}, got "
+                f"{tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}"
+            )
+        if not self.scale:
+            return x, 0
+        return scaled(A, b, x, vectors_for(b, A._communicator())), x.shape[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +194,11 @@ def guess_from(given: Any) -> Guess | None:
     if given is None or isinstance(given, Guess):
         return given
     named = {"previous": Previous, "scaled": Scaled, "projected": Projected}
+    if callable(given):
+        return Computed(given)
     if given not in named:
-        raise ValueError(f"warm_start must be None, a Guess or one of {', '.join(map(repr, named))}, got {given!r}")
+        raise ValueError(
+            f"warm_start must be None, a Guess, a function of A and b or one of {', '.join(map(repr, named))}, got "
+            f"{given!r}"
+        )
     return named[given]()

@@ -44,9 +44,10 @@ class Sequence:
         Preconditioner. A recipe is rebuilt as `refresh` says, an operator is kept.
     refresh : Refresh
         When to rebuild, ``Refresh.ON_CHANGE`` by default.
-    warm_start : {None, "previous", "scaled", "projected"} or Guess
+    warm_start : {None, "previous", "scaled", "projected"}, Guess or callable
         Initial guess: none by default. "previous" pays on slow paths only, "scaled" costs a product and never starts
-        worse than zero, "projected" takes the best combination of the last 20 solutions.
+        worse than zero, "projected" takes the best combination of the last 20 solutions. A function of A and b is
+        asked for each system, the first included: see `Computed`.
     spaces : SpacePolicy
         Which recycle space to give: by default the one the previous solve handed on.
     cold_every : int or None
@@ -288,9 +289,9 @@ class Sequence:
     def _start(self, A: LinearOperator, B: Array, b: Array) -> tuple[Array | None, int]:
         """Return the initial guess for b, whose columns are B, and the products it took."""
         kept = self._carried(B)
-        if self.guess is None or (self.guess.window > 0 and not kept):
+        if self.guess is None:
             return None, 0
-        if self.guess.window == 1 and kept[-1].shape[1] != B.shape[1]:
+        if self.guess.window and (not kept or (self.guess.window == 1 and kept[-1].shape[1] != B.shape[1])):
             return None, 0
         with np.errstate(all="ignore"):
             x0, products = self.guess.start(A, B, kept)

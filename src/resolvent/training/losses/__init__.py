@@ -10,6 +10,7 @@ from .differences import difference
 from .l2 import VRMSE, AbsoluteL2, RelativeL2
 from .loss import Loss
 from .registry import LOSSES, LossSpec, WeightedSum, build_loss
+from .residual import Residual
 from .spectral import SpectralH1
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LossSpec",
     "RelativeDerivative",
     "RelativeL2",
+    "Residual",
     "SpectralH1",
     "WeightedSum",
     "build_loss",

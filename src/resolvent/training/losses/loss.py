@@ -25,7 +25,7 @@ class Loss(abc.ABC):
     Half precision is raised to single.
 
     A ratio with a target of norm zero would be infinite: there, the absolute norm is returned. The gradient at a
-    perfect prediction is zero.
+    perfect prediction is zero. A sample without a label, whose target is not-a-number throughout, counts zero.
     """
 
     name: ClassVar[str]
@@ -35,8 +35,32 @@ class Loss(abc.ABC):
     def measure(self, prediction: torch.Tensor, target: torch.Tensor, geometry: Geometry) -> torch.Tensor:
         """Return a (B,) tensor of what was checked to fit."""
 
-    def __call__(self, prediction: torch.Tensor, target: torch.Tensor, geometry: Geometry) -> torch.Tensor:
-        """Return the loss of each sample, a (B,) tensor; ValueError where shapes do not fit."""
+    @property
+    def needs_inputs(self) -> bool:
+        """Whether it must be given the inputs of the model."""
+        return False
+
+    def judge(
+        self, prediction: torch.Tensor, target: torch.Tensor, geometry: Geometry, inputs: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return a (B,) tensor of what was checked to fit; overridden by losses that look at the inputs."""
+        labelled = ~target.isnan().flatten(1).all(1)
+        # Compared with itself rather than left out, so that shapes, and gradients of what is left, stay as they are.
+        known = labelled.reshape(-1, *[1] * (target.ndim - 1))
+        value = self.measure(prediction, torch.where(known, target, prediction.detach()), geometry)
+        return torch.where(labelled, value, 0.0)
+
+    def __call__(
+        self,
+        prediction: torch.Tensor,
+        target: torch.Tensor,
+        geometry: Geometry,
+        inputs: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the loss of each sample, a (B,) tensor; ValueError where shapes do not fit.
+
+        `inputs` are those of the model (B, c_in, *grid) in physical units, for losses that need them.
+        """
         if prediction.shape != target.shape:
             raise ValueError(
                 f"{self.name} compares equal shapes, got prediction {tuple(prediction.shape)} and target "
@@ -47,7 +71,9 @@ class Loss(abc.ABC):
                 f"{self.name} needs fields (samples, channels, {', '.join(map(str, geometry.grid))}) of its geometry, "
                 f"got {tuple(prediction.shape)}"
             )
-        return self.measure(_single(prediction), _single(target), geometry)
+        if self.needs_inputs and inputs is None:
+            raise ValueError(f"{self.name} is a loss of the inputs too: call it with inputs=…")
+        return self.judge(_single(prediction), _single(target), geometry, inputs)
 
     def spec(self) -> dict[str, Any]:
         """Return name and options as JSON has them: what `build_loss` takes."""

@@ -13,10 +13,12 @@ from ..geometry import Geometry
 from .derivatives import H1, HelmholtzEnergy, RelativeDerivative
 from .l2 import VRMSE, AbsoluteL2, RelativeL2
 from .loss import Loss
+from .residual import Residual
 from .spectral import SpectralH1
 
 LOSSES: dict[str, type[Loss]] = {
-    each.name: each for each in (RelativeL2, AbsoluteL2, H1, SpectralH1, HelmholtzEnergy, RelativeDerivative, VRMSE)
+    each.name: each
+    for each in (RelativeL2, AbsoluteL2, H1, SpectralH1, HelmholtzEnergy, RelativeDerivative, VRMSE, Residual)
 }
 
 LossSpec = str | Mapping[str, Any] | Sequence[Any] | Loss
@@ -46,11 +48,22 @@ class WeightedSum(Loss):
                 raise ValueError(f"the weight of {loss.name} must be finite and not negative, got {weight}")
         object.__setattr__(self, "terms", terms)
 
+    @property
+    def needs_inputs(self) -> bool:
+        """Whether one of the terms does."""
+        return any(loss.needs_inputs for _, loss in self.terms)
+
     def measure(self, prediction: torch.Tensor, target: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+        """Return the sum of terms that need no inputs."""
+        return self.judge(prediction, target, geometry, None)
+
+    def judge(
+        self, prediction: torch.Tensor, target: torch.Tensor, geometry: Geometry, inputs: torch.Tensor | None
+    ) -> torch.Tensor:
         """Return the sum."""
         total = prediction.new_zeros(prediction.shape[0])
         for weight, loss in self.terms:
-            total = total + weight * loss.measure(prediction, target, geometry)
+            total = total + weight * loss.judge(prediction, target, geometry, inputs)
         return total
 
     def spec(self) -> dict[str, Any]:
