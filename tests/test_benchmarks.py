@@ -304,6 +304,7 @@ def test_gp_runs_in_a_tiny_form(tmp_path, monkeypatch):
 
 
 def test_learned_preconditioners_are_compared_by_the_protocol(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
     learned, protocol = load("learned"), load("_learned_protocol")
     costs = {"data seconds": 1.0, "training seconds": 2.0}
     recipe = learned.Learned(learned.SPDCycle(dim=2), "poisson_obstacles", (8, 64), costs)
@@ -338,3 +339,73 @@ def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
     assert all(row["worst residual"] <= 1.01e-8 for row in rows)
     learned = [row for row in rows if row["learned"]]
     assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)
+
+
+def test_bootstrap_runs_in_a_tiny_form(tmp_path):
+    load("bootstrap").main(["--quick", "--size", "16", "--no-petsc", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "bootstrap-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "bootstrap-quick.png").stat().st_size > 10_000
+    assert all(row["reached"] for row in report["stopping"]) and len(report["stopping"]) == 11 * 4
+    rows = report["compared"]
+    assert len({row["problem"] for row in rows}) == 11
+    assert {"aggregation", "adaptive aggregation", "aggregation + vectors", "Ruge-Stüben"} <= {
+        r["method"] for r in rows
+    }
+    bootstrap = [row for row in rows if row["method"] in ("bootstrap", "composite to 0.3")]
+    assert all(row["met"] and row["residual"] <= 1e-8 and row["set-up work"] > 0.0 for row in bootstrap)
+    for name in {row["problem"] for row in rows}:
+        best = [row for row in rows if row["problem"] == name and row["method"] == "bootstrap" and row.get("tuned")]
+        assert len(best) == 1
+    assert report["update"]["kept"] == 1.0
+    assert all(row["LOBPCG"] < row["none"] for row in report["deflation"])
+
+
+def test_graph_clustering_runs_in_a_tiny_form(tmp_path):
+    load("graph_clustering").main(["--quick", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "graph_clustering-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "graph_clustering-quick.png").stat().st_size > 10_000
+    clear = [row for row in report["rows"] if row["mixing"] == 0.1 and row["data"] == "structure only"]
+    assert {row["embedding"] for row in clear} == {"smooth vectors", "eigenvectors"}
+    assert all(row["NMI"] > 0.5 and row["modularity"] > 0.4 for row in clear)
+
+
+def test_scores_of_clusterings_have_their_known_values():
+    g = load("graph_clustering")
+    one, other = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
+    for relabelled in (one, 1 - one, 7 - 3 * one):
+        assert g.mutual_information(one, relabelled) == pytest.approx(1.0)
+        assert g.adjusted_rand(one, relabelled) == pytest.approx(1.0)
+    # By hand: I = log 2 · 2/3, entropies log 2 and log 3; pairs 2, of 6 and 3 among 15.
+    expected = 2.0 * (2.0 / 3.0 * np.log(2.0)) / (np.log(2.0) + np.log(3.0))
+    assert g.mutual_information(one, other) == pytest.approx(expected)
+    assert g.adjusted_rand(one, other) == pytest.approx((2.0 - 1.2) / (4.5 - 1.2))
+    assert g.mutual_information(one, 0 * one) == g.adjusted_rand(one, 0 * one) == 0.0
+    rng = np.random.default_rng(0)
+    chance = [g.adjusted_rand(rng.integers(0, 3, 60), rng.integers(0, 3, 60)) for _ in range(200)]
+    assert abs(np.mean(chance)) < 0.01
+    # Two triangles joined by an edge: Q = 6/7 − 1/2.
+    edges = [(0, 1), (1, 2), (0, 2), (3, 4), (4, 5), (3, 5), (2, 3)]
+    i, j = np.array(edges).T
+    graph = sp.csr_array((np.ones(14), (np.r_[i, j], np.r_[j, i])), shape=(6, 6))
+    assert g.modularity(graph, one) == pytest.approx(6.0 / 7.0 - 0.5)
+    assert g.modularity(graph, 0 * one) == pytest.approx(0.0)
+
+
+def test_graphs_are_augmented_as_described():
+    g = load("graph_clustering")
+    rng = np.random.default_rng(0)
+    graph, block = g.BlockModel(vertices=200, blocks=4, degree=6.0, mixing=0.3).draw(rng)
+    assert graph.sum() / 200 == pytest.approx(6.0, abs=0.6)
+    i, j = sp.coo_array(graph).coords
+    assert np.mean(block[i] != block[j]) == pytest.approx(0.3, abs=0.06)
+    values = np.repeat(["a", "b"], 100)
+    wider, rows = g.augmented(graph, [values, block])
+    assert wider.shape == (206, 206) and (wider != wider.T).nnz == 0
+    assert rows[0].tolist() == [0, 200, 202] and rows[199].tolist() == [199, 201, 205]
+    assert wider[[200]].sum() == 100 and wider[[205]].sum() == 50 and wider[:200, :200].sum() == graph.sum()
+    basis = g.smooth_basis(wider)
+    assert np.allclose(basis.T @ basis, np.eye(basis.shape[1])) and 8 <= basis.shape[1] <= 41
+    # Two far points and k = 2: no run can fail, and an empty cluster does no harm.
+    X = np.repeat([[0.0, 0.0], [9.0, 9.0]], 5, axis=0)
+    labels = {tuple(g.k_means(X, 3, np.random.default_rng(s))) for s in range(20)}
+    assert all(len(set(found[:5])) == len(set(found[5:])) == 1 for found in labels)

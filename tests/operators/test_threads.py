@@ -88,3 +88,15 @@ def test_a_forked_child_can_multiply_after_its_parent_used_threads(monkeypatch, 
     child.join(timeout=60)
     assert child.exitcode == 0
     np.testing.assert_array_equal(queue.get(), expected)
+
+
+def test_threads_of_torch_stay_as_they_were(run_python):
+    """Numba starts its threads at the first question, and OpenMP's number is that of the whole process."""
+    pytest.importorskip("torch")
+    code = (
+        "import torch, numpy as np; from resolvent.solvers import fixed_threads; before = torch.get_num_threads()\n"
+        "with fixed_threads(1): pass\n"
+        "print(before, torch.get_num_threads())"
+    )
+    outcome = run_python("-c", code, OMP_NUM_THREADS="1")
+    assert outcome.stdout.split() == ["1", "1"], outcome.stderr

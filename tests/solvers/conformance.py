@@ -35,6 +35,7 @@ from resolvent.solvers import (
     BiCGStab,
     BlockCG,
     BlockGCRODR,
+    BootstrapAMG,
     DeflatedCG,
     Direct,
     FastPoisson,
@@ -137,12 +138,18 @@ RECIPES = {
     "GeometricMultigrid": GeometricMultigrid(),
     "GeometricMultigrid W, lines": GeometricMultigrid("alternating_lines", cycle="W", interpolation="linear"),
     "GeometricMultigrid F": GeometricMultigrid("jacobi", cycle="F", coarsening="full"),
+    "BootstrapAMG": BootstrapAMG(),
+    "BootstrapAMG W, smooth": BootstrapAMG(smooth=True, cycle="W", coarse=4),
+    "BootstrapAMG composed": BootstrapAMG("compose", relax=0, k_max=3, inner=6),
+    "BootstrapAMG one-sided": BootstrapAMG("compose", relax=0, k_max=2, inner=4, target=0.0, composition="mult"),
     "Schwarz": AdditiveSchwarz(4),
     "Schwarz coarse": AdditiveSchwarz(4, local="incomplete", coarse=True),
     "Schwarz restricted": AdditiveSchwarz(4, restricted=True),
 }
 
-NEEDS_SELF_ADJOINT = {"IC", "IC with fill"}
+BOOTSTRAP = {name for name in RECIPES if name.startswith("BootstrapAMG")}
+
+NEEDS_SELF_ADJOINT = {"IC", "IC with fill"} | BOOTSTRAP
 """Recipes that refuse a nonsymmetric A."""
 
 if HAS_PETSC:
@@ -157,7 +164,7 @@ if HAS_PETSC:
     }
 
 REAL_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") in ("ruge_stuben", "air", "boomeramg")}
-REAL_ONLY |= {name for name in RECIPES if name.startswith("GeometricMultigrid")}
+REAL_ONLY |= {name for name in RECIPES if name.startswith("GeometricMultigrid")} | BOOTSTRAP
 """Recipes that refuse a complex A."""
 
 HERMITIAN_ONLY = {name for name in RECIPES if getattr(RECIPES[name], "method", "") == "gamg"}
@@ -173,6 +180,7 @@ NOT_SELF_ADJOINT = {
     "AMG reduction",
     "AMG reduction W",
     "GeometricMultigrid F",
+    "BootstrapAMG one-sided",
     "SOR",
     "SOR backward",
     "SOR blocks",

@@ -97,9 +97,7 @@ def export(
 
 
 def _export_model(model: Path, name: str, out: Path, overwrite: bool) -> None:
-    import torch
-
-    from ..training import export_onnx, export_program, load_model, trained_on
+    from ..training import export_trained
     from .console import write, write_pairs
     from .writing import check_target
 
@@ -107,10 +105,7 @@ def _export_model(model: Path, name: str, out: Path, overwrite: bool) -> None:
     check_target(out, (ending,), [model])
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists", "choose another --out, or replace it with --overwrite")
-    operator, origin = load_model(model), trained_on(model)
-    grid = origin.geometry.grid
-    example = torch.zeros(2, operator.inputs.channels, *grid)
-    (export_program if name == "torch_export" else export_onnx)(operator, example, out)
+    grid = export_trained(model, out, onnx=name == "onnx")
     write(f"{model}: exported as {name}")
     write_pairs(
         {

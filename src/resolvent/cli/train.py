@@ -31,7 +31,7 @@ def train(
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.", show_default="the model's")] = None,
     loss: Annotated[
         str | None,
-        typer.Option(help="relative_l2, h1, spectral_h1, …; a wrong name lists them.", show_default="h1"),
+        typer.Option(help="relative_l2, h1, h1_spectral, …; a wrong name lists them.", show_default="h1"),
     ] = None,
     inputs: Annotated[
         list[str] | None, typer.Option("--input", help="Field to learn from; may be repeated.", show_default="all")

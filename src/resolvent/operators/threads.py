@@ -18,8 +18,28 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
+import threadpoolctl
 
 _pool: ThreadPoolExecutor | None = None
+_asked = False
+
+
+def numba_threads() -> int:
+    """Return `numba.get_num_threads`, leaving the OpenMP threads of others as they are.
+
+    At the first call numba starts its own threads, and where these are OpenMP's it sets the number for the whole
+    process: torch, told by OMP_NUM_THREADS to use one thread, would use all from then on.
+    """
+    global _asked
+    if _asked:
+        return int(numba.get_num_threads())
+    libraries = threadpoolctl.ThreadpoolController().select(user_api="openmp").lib_controllers
+    before = [(library, library.num_threads) for library in libraries]
+    threads = int(numba.get_num_threads())
+    for library, count in before:
+        library.set_num_threads(count)
+    _asked = True
+    return threads
 
 
 def run_in_parts(kernel: Callable[..., None], count: int, parts: int, *arguments: Any) -> None:
@@ -50,7 +70,7 @@ def run_in_parts(kernel: Callable[..., None], count: int, parts: int, *arguments
     array([0., 2., 4., 6.])
     """
     if parts > 1:
-        parts = min(parts, numba.get_num_threads())
+        parts = min(parts, numba_threads())
     if parts < 2 or threading.current_thread() is not threading.main_thread():
         kernel(*arguments, 0, count)
         return

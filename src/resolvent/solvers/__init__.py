@@ -30,7 +30,7 @@ from .krylov.minres import MINRES
 from .krylov.minres_qlp import MINRESQLP
 from .krylov.qmr import QMR
 from .krylov.tfqmr import TFQMR
-from .multigrid import GeometricMultigrid, Multigrid, MultigridCG
+from .multigrid import BootstrapAMG, GeometricMultigrid, Multigrid, MultigridCG, near_null_space
 from .preconditioners import (
     AMG,
     IC,
@@ -60,6 +60,7 @@ from .recycling.space import RecycleSpace
 from .relaxation import SOR, GaussSouthwell, Richardson
 from .result import Column, ConvergenceError, Counts, Result, Timing
 from .sequences import (
+    Bootstrapped,
     Chained,
     Computed,
     Fixed,
@@ -107,6 +108,8 @@ __all__ = [
     "BlockCG",
     "BlockGCRODR",
     "BlockJacobi",
+    "BootstrapAMG",
+    "Bootstrapped",
     "Chained",
     "Chebyshev",
     "Choice",
@@ -162,6 +165,7 @@ __all__ = [
     "lsmr",
     "lsqr",
     "minres",
+    "near_null_space",
     "piecewise_constants",
     "qmr",
     "solve",

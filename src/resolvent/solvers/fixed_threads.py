@@ -45,7 +45,9 @@ def fixed_threads(threads: int) -> Iterator[None]:
     import scipy.sparse.linalg  # noqa: F401
     import threadpoolctl
 
-    before, numba_before = _in_force, numba.get_num_threads()
+    from ..operators.threads import numba_threads
+
+    before, numba_before = _in_force, numba_threads()
     with threadpoolctl.threadpool_limits(limits=int(threads)):
         most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         numba.set_num_threads(min(int(threads), most))

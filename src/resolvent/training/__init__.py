@@ -19,7 +19,7 @@ from .config import TrainingConfig
 from .data import Pairs, as_pairs
 from .errors import CheckpointError, NonFiniteError, TrainingError, TrainingInterrupted
 from .evaluation import Errors, relative_errors, sweep
-from .export import export_onnx, export_program
+from .export import export_onnx, export_program, export_trained
 from .geometry import Geometry
 from .implicit_diffusion import solve_diffusion
 from .local_bases import LocalBases
@@ -62,6 +62,7 @@ __all__ = [
     "error_spectrum",
     "export_onnx",
     "export_program",
+    "export_trained",
     "load_model",
     "read_log",
     "relative_errors",

@@ -13,6 +13,28 @@ import torch
 
 from ..datasets.storage.durable import storage_errors, write_atomically
 from ..operators.neural.spectral.frozen import real_copy
+from .checkpoint import load_model, trained_on
+
+
+def export_trained(run: str | Path, path: str | Path, *, onnx: bool = False) -> tuple[int, ...]:
+    """Write the model of a training run as a program, or as ONNX, on the grid that it was trained on.
+
+    Parameters
+    ----------
+    run : path
+        A checkpoint, or the folder of a run.
+    path : path
+        Where to write.
+    onnx : bool
+
+    Returns
+    -------
+    grid : tuple of int
+        Points of each axis that the program takes; the number of samples stays free.
+    """
+    model, grid = load_model(run), trained_on(run).geometry.grid
+    (export_onnx if onnx else export_program)(model, torch.zeros(2, model.inputs.channels, *grid), path)
+    return grid
 
 
 def export_program(model: torch.nn.Module, example: torch.Tensor, path: str | Path) -> None:

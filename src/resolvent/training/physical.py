@@ -161,7 +161,7 @@ class PhysicalOperator(torch.nn.Module):
         Parameters
         ----------
         x : (N, c_in, *grid) array or tensor
-            In physical units.
+            In physical units; the axis of a single channel may be left out.
         batch_size : int
             Samples at a time; bounds the memory.
 
@@ -173,6 +173,8 @@ class PhysicalOperator(torch.nn.Module):
         check_whole("batch_size", batch_size)
         if len(x) == 0:
             raise ValueError("there are no samples to predict for")
+        if x.ndim == getattr(self.net, "dim", 0) + 1 and self.inputs.channels == 1:
+            x = x[:, None]
         own = next((p for p in self.parameters()), torch.zeros(()))
         training = self.training
         self.eval()

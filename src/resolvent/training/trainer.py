@@ -29,7 +29,7 @@ from .losses import build_loss
 from .objective import Average, Objective, compiled
 from .physical import PhysicalOperator
 from .processes import Processes, processes
-from .progress import ProgressCallback, TrainingProgress
+from .progress import Meter, ProgressCallback
 from .run_state import RunState, restore, stored
 from .schedules import build_schedule
 from .setup import physical_operator
@@ -160,7 +160,7 @@ class _Run:
         interrupted: threading.Event,
     ) -> None:
         self.config, self.pairs, self.device, self.team, self.out = trainer.config, pairs, device, team, out
-        self.progress, self.interrupted = progress, interrupted
+        self.interrupted = interrupted
         self.schedule = build_schedule(self.config.schedule)
         self.model = physical_operator(trainer.model, pairs, self.config).to(device)
         self.average = None if self.config.ema is None else Average(self.model, self.config.ema)
@@ -173,15 +173,13 @@ class _Run:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.config.amp == "float16")
         self.state = RunState()
         self.grids: dict[int, Pairs] = {}
-        self.steps_of = [
-            math.ceil(len(pairs.splits["train"]) / self.config.stage_of(epoch)[1])
-            for epoch in range(self.config.epochs)
-        ]
+        self.meter = Meter(
+            progress if team.leads else None, self.config, len(pairs.splits["train"]), pairs.geometry.dim
+        )
         own = [] if out is None or not team.leads else [CSVRecorder(out / LOG)]
         self.recorders: list[Recorder] = [*own, *(trainer.recorders if team.leads else ())]
         self.called: Any = self.objective
-        self.begun = self.saved = time.monotonic()
-        self.done_before = 0
+        self.saved = time.monotonic()
 
     def start(self, resume: bool) -> None:
         """Continue what is in `out`, or begin."""
@@ -194,10 +192,11 @@ class _Run:
             elif self.team.leads:
                 for name in (checkpoint.LAST, checkpoint.BEST, LOG, CARD):
                     (self.out / name).unlink(missing_ok=True)
-        self.done_before = self.state.step
+        self.meter.begin(self.state)
         self.objective.geometry = self._grid(self.config.stage_of(self.state.epoch)[0]).geometry
         if self.config.compile:
-            self.called = compiled(self.objective, *self._to_device(self.pairs.batch(self.pairs.splits["train"][:2])))
+            first = self._grid(self.config.stage_of(self.state.epoch)[0])
+            self.called = compiled(self.objective, *self._to_device(first.batch(first.splits["train"][:2])))
         if self.team.count > 1:
             from torch.nn.parallel import DistributedDataParallel
 
@@ -250,7 +249,7 @@ class _Run:
             "valid_loss": valid_loss,
             "valid_metric": metric,
             "gradient_norm": state.gradient_norm,
-            "seconds": time.monotonic() - self.begun,
+            "seconds": self.meter.seconds,
         }
         state.end_epoch(row, judged, improved, self.config.patience, self.schedule.patience)
         for recorder in self.recorders:
@@ -312,7 +311,7 @@ class _Run:
         if schedule.per == "epoch":
             done = state.epoch / max(self.config.epochs - 1, 1)
         else:
-            done = state.step / max(sum(self.steps_of) - 1, 1)
+            done = state.step / max(self.meter.steps - 1, 1)
         beta = schedule.beta(done)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.lr * schedule.factor(done, state.epoch, state.reductions)
@@ -362,28 +361,7 @@ class _Run:
         self.saved = time.monotonic()
 
     def _report(self, *, epoch_ends: bool) -> None:
-        if self.progress is None or not self.team.leads:
-            return
-        state = self.state
-        seconds, total = time.monotonic() - self.begun, sum(self.steps_of)
-        remaining = seconds / max(state.step - self.done_before, 1) * (total - state.step)
-        rows = state.history
-        shown = rows[-1]["train_loss"] if epoch_ends else state.loss_sum / max(state.loss_count, 1)
-        self.progress(
-            TrainingProgress(
-                epoch=state.epoch,
-                epochs=self.config.epochs,
-                step=state.step,
-                steps=total,
-                loss=shown,
-                lr=self.optimiser.param_groups[0]["lr"],
-                seconds=seconds,
-                remaining=remaining,
-                metric=rows[-1]["valid_metric"] if rows else None,
-                best=state.best if rows else None,
-                epoch_ends=epoch_ends,
-            )
-        )
+        self.meter.report(self.state, self.optimiser.param_groups[0]["lr"], epoch_ends=epoch_ends)
 
 
 _AMP = {None: torch.bfloat16, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -102,3 +102,16 @@ def test_unknown_names_and_options():
         build("fno", c_in=1, c_out=1, depth=3)
     with pytest.raises(ValueError, match="c_in must be a whole number of at least 1, got 0"):
         build("fno", c_in=0, c_out=1)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_program_takes_any_number_of_samples(name):
+    model = small(name).eval()
+    x = torch.randn(3, 2, *grid_of(name))
+    program = torch.export.export(
+        model, (x,), dynamic_shapes=({0: torch.export.Dim("samples", min=1, max=64)},)
+    ).module()
+    more = torch.randn(5, 2, *grid_of(name))
+    with torch.no_grad():
+        for given in (x, more):
+            assert float((program(given) - model(given)).abs().max()) <= 1e-6

@@ -109,6 +109,7 @@ def test_interpolated_kernels_fit_on_every_grid_above_the_minimum(boundary):
         ({"multipliers": [1, 0]}, "each of multipliers"),
         ({"convolution": "sparse"}, "convolution must be one of 'dense', 'separable'"),
         ({"convolution": "separable", "dim": 1}, "nothing to separate"),
+        ({"rank": 3}, "rank=3 is for convolution='separable'"),
         ({"interpolate_kernels": [32]}, "interpolate_kernels needs 2 numbers"),
         ({"interpolate_kernels": [4, 4], "boundary": "neumann"}, "reach over the coarsest of 2 levels"),
         ({"positions": "nodes"}, "positions must be one of"),

@@ -100,6 +100,8 @@ class UNet(NeuralOperator):
             check_among("positions", positions, get_args(Positions))
         check_among("boundary", boundary, get_args(Boundary))
         check_among("convolution", convolution, CONVOLUTION_KINDS)
+        if rank is not None and convolution == "dense":
+            raise ValueError(f"rank={rank} is for convolution='separable', got a dense one: leave it out")
         if convolution == "separable" and dim == 1:
             raise ValueError("a kernel of one axis has nothing to separate: take convolution='dense' for dim=1")
         if interpolate_kernels is not None:

@@ -1,9 +1,18 @@
-"""Geometric multigrid on boxes: one code for numpy and torch, for one system or many members at once."""
+"""Geometric multigrid on boxes, for numpy and torch; bootstrap algebraic multigrid for matrices."""
 
+from .bootstrap import BootstrapAMG, near_null_space
 from .geometric import GeometricMultigrid
 from .hierarchy import Hierarchy
 from .multigrid_cg import MultigridCG
 from .network import Network
 from .solver import Multigrid
 
-__all__ = ["GeometricMultigrid", "Hierarchy", "Multigrid", "MultigridCG", "Network"]
+__all__ = [
+    "BootstrapAMG",
+    "GeometricMultigrid",
+    "Hierarchy",
+    "Multigrid",
+    "MultigridCG",
+    "Network",
+    "near_null_space",
+]

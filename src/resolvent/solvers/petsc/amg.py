@@ -27,6 +27,10 @@ SMOOTHED = {
 }
 """The cycle of GAMG, the same whether it built the interpolation or is given it."""
 
+CHEBYSHEV = {"mg_levels_ksp_type": "chebyshev", "mg_levels_pc_type": "jacobi"}
+"""What smooths where there are several vectors: an aggregate of fewer points leaves zero rows on the next level, by
+which sweeps would divide, and PETSc's Jacobi does not."""
+
 HYPRE = "pc_hypre_boomeramg_"
 
 
@@ -63,7 +67,8 @@ class PETScAMG(Recipe):
     sweeps : int
         Symmetric Gauss–Seidel sweeps before and after each coarse correction.
     near_null_space : (n, q) array, optional
-        Vectors that smoothing leaves alone, for GAMG; the constant by default.
+        Vectors that smoothing leaves alone, for GAMG; the constant by default. With several, two Chebyshev steps
+        over Jacobi take the place of each Gauss–Seidel sweep.
     reuse : {"nothing", "interpolation", "hierarchy"}
         What `update` keeps: nothing; the interpolation of GAMG, so that only the coarse matrices are formed again; or
         the whole of M. BoomerAMG cannot keep its interpolation for other values.
@@ -178,6 +183,8 @@ class PETScAMG(Recipe):
                 found[HYPRE + "strong_threshold"] = float(self.strength)
             return found
         found = {**SMOOTHED, "mg_levels_ksp_max_it": int(self.sweeps), "pc_mg_cycle_type": self.cycle.lower()}
+        if np.ndim(self.near_null_space) == 2 and np.shape(self.near_null_space)[1] > 1:
+            found |= CHEBYSHEV | {"mg_levels_ksp_max_it": 2 * int(self.sweeps)}
         if interpolation_given:
             return {"pc_type": "mg", "pc_mg_galerkin": "both", **found}
         if self.strength is not None:

@@ -47,7 +47,7 @@ class Benefit:
         elif self._suspended:
             self.reason = "recycling did not pay"
         elif not self._cold:
-            self.reason = "no space yet"
+            self.reason = "a cold solve for comparison" if self._recycled else "no space yet"
         elif self._since_cold >= self.interval:
             self.reason = "a cold solve for comparison"
         else:

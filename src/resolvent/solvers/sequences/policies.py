@@ -44,6 +44,10 @@ class SpacePolicy(abc.ABC):
         """Return the space for the system with operator A: for policies that look at it; others `choose`."""
         return self.choose(last, solved, solutions)
 
+    def begin(self, A: LinearOperator) -> tuple[RecycleSpace | None, int]:
+        """Return a space for the first system, if there is one before any solve, and the products it took."""
+        return None, 0
+
     def keep(self, last: RecycleSpace | None, result: Result, solved: int) -> RecycleSpace | None:
         """Return what to keep after a solve: by default the space the solver hands on."""
         return result.space if result.space is not None else last

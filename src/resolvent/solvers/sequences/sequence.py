@@ -199,9 +199,12 @@ class Sequence:
         begin = time.perf_counter()
         B = prepared._columns_everywhere(b, None)[0]
         x0, products = self._start(prepared.A, B, b)
-        space, cold = None, ""
+        space, cold, found = None, "", 0
         if self.solver.recycles:
-            allowed = self.cold_every is None or self._benefit.allows()
+            if self.solved == 0 and self._kept is None:
+                self._kept, found = self.spaces.begin(prepared.A)
+            known = found > 0 and self._kept is not None
+            allowed = self.cold_every is None or known or self._benefit.allows()
             cold = "" if allowed else self._benefit.reason
             space = self._space(B, prepared.A) if allowed else None
         seconds += time.perf_counter() - begin
@@ -221,6 +224,7 @@ class Sequence:
             result.counts.add(failed.counts)
         result.counts.setup += products
         self._learn(result, B, recycled=space is not None, repeated=failed is not None)
+        result.counts.setup += found  # once for all systems: no part of what recycling costs in each
         extra = {**result.extra, "refreshed": refreshed, "age": 0 if age is None else age.solves}
         if self.solver.recycles:
             extra["cold"] = cold or ("" if space is not None else "no space yet")

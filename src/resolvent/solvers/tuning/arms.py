@@ -20,7 +20,7 @@ from ..krylov.gmres import GMRES
 from ..krylov.idr import IDR
 from ..krylov.minres import MINRES
 from ..krylov.qmr import QMR
-from ..multigrid import GeometricMultigrid, MultigridCG
+from ..multigrid import BootstrapAMG, GeometricMultigrid, MultigridCG
 from ..multigrid.multigrid_cg import fits
 from ..preconditioners import AMG, IC, ILU, ILU0, SSOR, Chebyshev, Jacobi
 from ..recycling.deflated_cg import DeflatedCG
@@ -138,7 +138,7 @@ def _possible(arm: Arm, known: _Known) -> bool:
             return known.assembled and FILL * entries <= known.bytes
         case SOR(), _:
             return known.assembled
-        case _, AMG():
+        case _, AMG() | BootstrapAMG():
             return known.assembled and known.A.shape[0] >= COARSENED
         case _, None | Jacobi() | Chebyshev():
             return True
@@ -193,6 +193,8 @@ def _definite(known: _Known, safe: dict[str, Any], options: dict[str, Any]) -> I
     yield Arm(cg, AMG("smoothed_aggregation"), refresh=slow)
     yield Arm(cg, AMG(), refresh=slow)
     yield Arm(cg, AMG(reuse="interpolation"))
+    if known.real:
+        yield Arm(cg, BootstrapAMG(smooth=True))
     if _has_hypre() and known.A.shape[0] >= COARSENED:
         from ..petsc.amg import PETScAMG
 
