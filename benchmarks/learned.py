@@ -11,7 +11,7 @@ outside of those of the training, and coefficients (Darcy) of a kind that was ne
 Every method meets the same systems, at true residuals of 1e-4, 1e-6 and 1e-8, on one thread. Geometry moves: set-up is
 charged for every system, in a column of its own, so that a fixed matrix can be read off too. Seconds are of processor
 time, for the machine may be shared, medians of three after one warm-up; iterations are means over the systems. Memory
-is what the process grew by during the first of these, zero where it had room already. Set-up counts on both sides of
+is by how much the peak of set-up and solve is above what the process held before. Set-up counts on both sides of
 N* = (T_data + T_train)/(t_base − t_learned).
 
 Reduced against the protocol that comparisons for publication should follow: three repetitions instead of five, one on
@@ -26,9 +26,10 @@ Writes benchmarks/results/learned[-quick].json and .png.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import dataclasses
+import gc
 import itertools
-import os
 import statistics
 import sys
 import time
@@ -158,10 +159,23 @@ def trained_networks(quick: bool, seeds: int) -> tuple[dict[str, tuple[Learned, 
     return recipes, log
 
 
-def resident() -> int:
-    """Return the bytes that the process holds in memory."""
-    fields = Path("/proc/self/statm").read_text(encoding="utf-8").split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+def peak_growth(call: Callable[[], Any]) -> int:
+    """Return the bytes by which the peak of a call is above what the process held before; 0 where nobody can tell."""
+    status, marks = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed before would hide what is taken now
+        marks.write_text("5", encoding="ascii")  # the peak begins anew
+        before = _kilobytes(status.read_text(encoding="ascii"), "VmRSS")
+        call()
+        return 1024 * max(_kilobytes(status.read_text(encoding="ascii"), "VmHWM") - before, 0)
+    except (OSError, AttributeError):
+        call()
+        return 0
+
+
+def _kilobytes(status: str, name: str) -> int:
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name))
 
 
 Run = Callable[[Any, Any, np.ndarray, float], _peers.Outcome]
@@ -230,9 +244,7 @@ def measured(run: Run, systems: list[tuple[Any, Any, np.ndarray]], tol: float, r
     """Return the means over systems of medians over repetitions."""
     setup, solve, spread, outcomes, grown = [], [], [], [], []
     for A, matrix, b in systems:
-        before = resident()
-        run(A, matrix, b, tol)
-        grown.append(max(resident() - before, 0))
+        grown.append(peak_growth(lambda A=A, matrix=matrix, b=b: run(A, matrix, b, tol)))
         several = [run(A, matrix, b, tol) for _ in range(repeats)]
         setup.append(statistics.median(o.setup_seconds for o in several))
         seconds = sorted(o.seconds for o in several)
