@@ -118,7 +118,8 @@ class LearnedSpaces(SpacePolicy):
 
     For `DeflatedCG` with ``update=False``, `GCRODR` and others that recycle. The k products with A that a new space
     costs are paid for every operator, so that it pays only where it saves several times as many iterations; what the
-    solver hands on is not used.
+    solver hands on is not used. On 64² with obstacles 12 vectors saved 43 % of the iterations of CG, recycling 19 %;
+    but masked sines, which is what the network gives before training, saved as much (``benchmarks/learned.py``).
 
     Parameters
     ----------

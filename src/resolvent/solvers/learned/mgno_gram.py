@@ -21,7 +21,8 @@ class MgNOGram(PreconditionerNetwork):
     T is a learned linear map r ↦ T r by convolutions alone (`VCycle`), T' its transpose by reverse differentiation: an
     application is two passes. The kernels know neither coefficient nor geometry, which act through D and the masked
     residual only, so that it suits one operator, or a family whose members differ little; and they know indices, not
-    lengths, so that it suits the resolution of its training. `SPDCycle` has neither limit.
+    lengths, so that it suits the resolution of its training. `SPDCycle` has neither limit. On 64², trained on
+    obstacles, it took 14 iterations on a nearly empty box and 111 on one with many of them; CG took 201 and 159.
 
     Parameters
     ----------
