@@ -45,16 +45,16 @@ SETS: dict[str, tuple[dict[str, Any], int]] = {
     "darcy33": ({"family": "darcy", "resolution": 65, "grid": "vertex", "coefficient": "fno_twophase"}, 2),
     "darcy65": ({"family": "darcy", "resolution": 65, "grid": "vertex", "coefficient": "fno_twophase"}, 1),
     "helmholtz": ({"family": "helmholtz", "resolution": 32}, 1),
-    "convdiff": ({"family": "convdiff", "resolution": 33}, 1),
+    "convdiff": ({"family": "convection_diffusion", "resolution": 33}, 1),
 }
 """Family and options, and stride."""
 CELLS = [
     *[("darcy33", model, seed) for seed in range(3) for model in ("fno", "mgno")],
     *[("darcy33", model, 0) for model in ("neuraloperator", "tfno", "monarch", "deeponet", "pod_deeponet")],
     *[(name, model, 0) for name in ("helmholtz", "convdiff") for model in ("fno", "mgno")],
+    ("darcy33", "unet", 0),
     *[("darcy65", model, 0) for model in ("fno", "mgno")],
-    *[("darcy33", model, 0) for model in ("unet", "local_fno", "attention")],
-    *[(name, "unet", 0) for name in ("helmholtz", "convdiff")],
+    *[("darcy33", model, 0) for model in ("local_fno", "attention")],
 ]
 BARS = {"fno": 0.025, "mgno": 0.016}
 

@@ -329,18 +329,6 @@ def test_a_learned_preconditioner_pays_after_what_was_invested_is_saved():
     assert pays_after(10.0, 0.1, 0.1) == pays_after(10.0, 0.1, float("inf")) == "never"
 
 
-def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
-    pytest.importorskip("torch", reason='needs the extra "learn"')
-    load("neural_guess").main(["--quick", "--systems", "3", "--results", str(tmp_path)])
-    report = json.loads((tmp_path / "neural_guess-quick.json").read_text(encoding="utf-8"))
-    assert (tmp_path / "neural_guess-quick.png").stat().st_size > 10_000
-    rows = report["rows"]
-    assert len(rows) == 1 + 3 * 4 + 2
-    assert all(row["worst residual"] <= 1.01e-8 for row in rows)
-    learned = [row for row in rows if row["learned"]]
-    assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)
-
-
 def test_bootstrap_runs_in_a_tiny_form(tmp_path):
     load("bootstrap").main(["--quick", "--size", "16", "--no-petsc", "--results", str(tmp_path)])
     report = json.loads((tmp_path / "bootstrap-quick.json").read_text(encoding="utf-8"))
@@ -409,3 +397,31 @@ def test_graphs_are_augmented_as_described():
     X = np.repeat([[0.0, 0.0], [9.0, 9.0]], 5, axis=0)
     labels = {tuple(g.k_means(X, 3, np.random.default_rng(s))) for s in range(20)}
     assert all(len(set(found[:5])) == len(set(found[5:])) == 1 for found in labels)
+
+
+def test_networks_inside_of_solvers_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    load("neural_guess").main(["--quick", "--systems", "3", "--results", str(tmp_path)])
+    report = json.loads((tmp_path / "neural_guess-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "neural_guess-quick.png").stat().st_size > 10_000
+    rows = report["rows"]
+    assert len(rows) == 1 + 3 * 4 + 2
+    assert all(row["worst residual"] <= 1.01e-8 for row in rows)
+    learned = [row for row in rows if row["learned"]]
+    assert len(learned) == 3 * 2 + 2 and all(row["training"] > 0.0 and "pays after" in row for row in learned)
+
+
+def test_neural_operators_run_in_a_tiny_form(tmp_path):
+    pytest.importorskip("torch")
+    load("neural").main(["--quick", "--samples", "60", "--results", str(tmp_path), "--data", str(tmp_path)])
+    report = json.loads((tmp_path / "neural-quick.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "neural-quick.png").stat().st_size > 10_000
+    cells = {cell["model"]: cell for cell in report["cells"]}
+    assert {"fno", "mgno"} <= set(cells)
+    assert cells["fno"]["parameters"] == 602_977 and cells["mgno"]["parameters"] == 363_267
+    assert all(cell["training samples"] == 50 and 0 < cell["relative L2"] < 2 for cell in report["cells"])
+    speeds = {row["model"]: row for row in report["speed"] if row["grid"] == 33}
+    if "neuraloperator FNO" in speeds:  # installed by scripts/foreign.sh
+        assert speeds["neuraloperator FNO"]["parameters"] == cells["fno"]["parameters"]
+        assert cells["neuraloperator"]["relative L2"] < 2
+    assert speeds["resolvent MgNO"]["kept bytes"] < speeds["resolvent FNO"]["kept bytes"]

@@ -108,9 +108,8 @@ def test_unknown_names_and_options():
 def test_a_program_takes_any_number_of_samples(name):
     model = small(name).eval()
     x = torch.randn(3, 2, *grid_of(name))
-    program = torch.export.export(
-        model, (x,), dynamic_shapes=({0: torch.export.Dim("samples", min=1, max=64)},)
-    ).module()
+    free = ({0: torch.export.Dim("samples", min=1, max=64)},)
+    program = torch.export.export(model, (x,), dynamic_shapes=free).module()
     more = torch.randn(5, 2, *grid_of(name))
     with torch.no_grad():
         for given in (x, more):
