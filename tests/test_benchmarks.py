@@ -303,6 +303,32 @@ def test_gp_runs_in_a_tiny_form(tmp_path, monkeypatch):
     assert all(case["tikhonov"] is not None for case in report["cases"] if "coefficients" not in case["case"])
 
 
+def test_learned_preconditioners_are_compared_by_the_protocol(tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    learned, protocol = load("learned"), load("_learned_protocol")
+    costs = {"data seconds": 1.0, "training seconds": 2.0}
+    recipe = learned.Learned(learned.SPDCycle(dim=2), "poisson_obstacles", (8, 64), costs)
+    cases = {"inside, 2-D": learned.obstacles(24, 2, "neumann"), "outside, 2-D": learned.Darcy2D(resolution=16)}
+    rows = learned.comparison(cases, {learned.CYCLE_2D: (recipe, None)}, 1, 1, petsc=False)
+    assert len(rows) == 2 * 3 * 8 and not any(row["failed"] for row in rows)
+    assert all(row["true residual"] <= 1.01 * row["tolerance"] for row in rows)
+    assert protocol.checked(rows, learned.BASELINES) == rows
+    for column in protocol.COLUMNS:
+        with pytest.raises(ValueError, match=f"lacks {column}"):
+            protocol.checked([*rows[1:], {k: v for k, v in rows[0].items() if k != column}], learned.BASELINES)
+    trained = next(row for row in rows if row["training seconds"] > 0.0)
+    with pytest.raises(ValueError, match="does not say when it pays"):
+        protocol.checked([*rows, {**trained, "pays against": {}}], learned.BASELINES)
+    learned.plot(rows, tmp_path / "learned")
+    assert (tmp_path / "learned.png").stat().st_size > 10_000
+
+
+def test_a_learned_preconditioner_pays_after_what_was_invested_is_saved():
+    pays_after = load("_learned_protocol").pays_after
+    assert pays_after(10.0, 0.5, 0.25) == 40 and pays_after(10.0, 0.375, 0.0) == 27
+    assert pays_after(10.0, 0.1, 0.1) == pays_after(10.0, 0.1, float("inf")) == "never"
+
+
 def test_bootstrap_runs_in_a_tiny_form(tmp_path):
     load("bootstrap").main(["--quick", "--size", "16", "--no-petsc", "--results", str(tmp_path)])
     report = json.loads((tmp_path / "bootstrap-quick.json").read_text(encoding="utf-8"))

@@ -38,6 +38,12 @@ class SpacePolicy(abc.ABC):
             The last `window` solutions.
         """
 
+    def choose_for(
+        self, A: LinearOperator, last: RecycleSpace | None, solved: int, solutions: deque[Array]
+    ) -> RecycleSpace | None:
+        """Return the space for the system with operator A: for policies that look at it; others `choose`."""
+        return self.choose(last, solved, solutions)
+
     def begin(self, A: LinearOperator) -> tuple[RecycleSpace | None, int]:
         """Return a space for the first system, if there is one before any solve, and the products it took."""
         return None, 0

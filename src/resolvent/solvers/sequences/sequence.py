@@ -206,7 +206,7 @@ class Sequence:
             known = found > 0 and self._kept is not None
             allowed = self.cold_every is None or known or self._benefit.allows()
             cold = "" if allowed else self._benefit.reason
-            space = self._space(B) if allowed else None
+            space = self._space(B, prepared.A) if allowed else None
         seconds += time.perf_counter() - begin
         failed, result = None, prepared.solve(b, x0, callback=callback, space=space)
         if (stamp != self._built_for or not self._anew) and self._has_recipe() and _may_be_mended(result):
@@ -308,12 +308,13 @@ class Sequence:
         fitting = [] if B is None else [carried(u, B) for u in self._solutions]
         return deque(u for u in fitting if u is not None)
 
-    def _space(self, B: Array | None) -> RecycleSpace | None:
-        """Return the space that the policy chooses, for right-hand sides like B."""
+    def _space(self, B: Array | None, A: LinearOperator | None = None) -> RecycleSpace | None:
+        """Return the space that the policy chooses, for right-hand sides like B; of a policy that looks at A, for A."""
         if not self.solver.recycles:
             return None
         with np.errstate(all="ignore"):
-            space = self.spaces.choose(self._kept, self.solved, self._carried(B))
+            known = self._kept, self.solved, self._carried(B)
+            space = self.spaces.choose(*known) if A is None else self.spaces.choose_for(A, *known)
         if space is None or B is None or not _is_complex(space.U) or _is_complex(B):
             return space
         U = carried(space.U.T, B)  # by rows, as methods take it
