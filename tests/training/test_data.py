@@ -106,8 +106,17 @@ def test_strides_take_points_or_average_cells():
     assert cells.geometry.grid == (2, 2) and set(cells.geometry.positions) == {"centres"}
     assert cells.geometry.ends == ((0.0, 1.0), (0.0, 1.0)) and cells.geometry.axes[0].tolist() == [0.25, 0.75]
     assert cells.batch(np.array([0]))[0][0, 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
-    with pytest.raises(ValueError, match="4 × 4 cells cannot be joined 3 by 3"):
+    with pytest.raises(ValueError, match="4 cells cannot be joined 3 by 3"):
         as_pairs(x, x, geometry=Geometry.unit((4, 4), "centres")).strided(3)
+    with pytest.raises(ValueError, match="stride must be a whole number of at least 1, got 0"):
+        as_pairs(x, x, geometry=Geometry.unit((4, 4), "centres")).strided(0)
+
+
+def test_each_axis_is_coarsened_as_its_points_are():
+    x = np.arange(20.0).reshape(1, 1, 4, 5).repeat(10, 0)
+    mixed = as_pairs(x, x, geometry=Geometry.unit((4, 5), ["centres", "vertices"])).strided(2)
+    assert mixed.geometry.positions == ("centres", "vertices") and mixed.geometry.grid == (2, 3)
+    assert mixed.batch(np.array([0]))[0][0, 0].tolist() == [[2.5, 4.5, 6.5], [12.5, 14.5, 16.5]]
 
 
 def test_bad_data(darcy):

@@ -10,7 +10,9 @@ import torch
 
 from resolvent.training import (
     CheckpointError,
+    Geometry,
     TrainingInterrupted,
+    as_pairs,
     load_model,
     read_log,
 )
@@ -124,6 +126,35 @@ def test_another_run_is_refused(pairs, tmp_path):
     x, y = pairs
     with pytest.raises(CheckpointError, match="another data"):
         fitted((x, 2 * y), tmp_path, epochs=1)
+    with pytest.raises(CheckpointError, match="another split"):
+        fitted(as_pairs(x, y, fractions=(0.5, 0.0)), tmp_path, epochs=1)
+    other = Geometry.unit(x.shape[2:], "periodic")
+    with pytest.raises(CheckpointError, match="another grid"):
+        fitted(as_pairs(x, y, geometry=other), tmp_path, epochs=1)
+
+
+def test_files_that_are_not_of_a_run_are_left_alone(pairs, tmp_path):
+    (tmp_path / "log.csv").write_text("precious", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"holds log\.csv but no last\.pt to go on from"):
+        fitted(pairs, tmp_path, epochs=1)
+    assert (tmp_path / "log.csv").read_text(encoding="utf-8") == "precious"
+    fitted(pairs, tmp_path, epochs=1, resume=False)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(NotADirectoryError, match="is a file: give a folder"):
+        fitted(pairs, tmp_path / "file", epochs=1)
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut"])
+def test_a_log_is_written_anew_from_the_checkpoint(pairs, tmp_path, damage):
+    with pytest.raises(TrainingInterrupted):
+        fitted(pairs, tmp_path, progress=_Stop(7))
+    if damage == "lost":
+        (tmp_path / "log.csv").unlink()
+    else:
+        (tmp_path / "log.csv").write_text("epoch,st", encoding="utf-8")
+    fitted(pairs, tmp_path)
+    log = read_log(tmp_path / "log.csv")
+    assert log["epoch"] == [1, 2, 3, 4] and log["seconds"] == sorted(log["seconds"])
 
 
 def test_a_fresh_process_predicts_the_same(pairs, tmp_path, run_python):
@@ -141,7 +172,7 @@ def test_a_fresh_process_predicts_the_same(pairs, tmp_path, run_python):
 def test_checkpoints_hold_plain_values_only(pairs, tmp_path):
     fitted(pairs, tmp_path, ema=0.9, epochs=1)
     content = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert {"optimiser", "scaler", "random", "state", "splits", "log", "config", "data", "versions"} <= set(content)
+    assert {"optimiser", "scaler", "random", "state", "splits", "config", "data", "versions"} <= set(content)
 
     def check(value, where):
         if isinstance(value, dict):

@@ -76,3 +76,9 @@ def test_bad_rollouts_are_refused():
         rollout(lambda u: u[:, :1], truth, GEOMETRY)
     with pytest.raises(ValueError, match="steps must be"):
         rollout(lambda u: u, truth[:, :1], GEOMETRY)
+
+
+def test_whole_numbers_as_truth_do_not_round_predictions():
+    truth = np.array([100, 11, 1, 0], dtype=np.int64).reshape(1, 4, 1, 1).repeat(8, axis=3)
+    found = [rollout(lambda u: 0.1 * u, states, Geometry.unit([8])).states for states in (truth, truth.astype(float))]
+    assert np.array_equal(*found) and found[0][0, 1, 0, 0] == pytest.approx(1.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from resolvent.operators.neural import build
 from resolvent.training import NonFiniteError, Trainer, TrainingConfig, read_log, train
 
 _spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).with_name("conftest.py"))
@@ -221,11 +222,71 @@ def test_bad_configurations():
         ({"stages": [{"stride": 2}]}, "a stage has stride, epochs"),
         ({"epochs": 2, "stages": [{"stride": 2, "epochs": 3}]}, "stages take 3 epochs, and there are 2"),
         ({"schedule": "linear"}, "schedule must be one of"),
+        ({"schedule": {"name": "step", "period": 0}}, "period must be a whole number of at least 1"),
+        ({"schedule": {"name": "onecycle", "div": 0}}, "div of a schedule must be a number above 0"),
+        ({"schedule": {"name": "onecycle", "momentum": 0.9}}, "momentum is two numbers"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
     ):
         with pytest.raises(ValueError, match=message):
             TrainingConfig(**options)
     with pytest.raises(ValueError, match="training has no option learning_rate: expected some of epochs, batch_size"):
         TrainingConfig.of({"learning_rate": 1.0})
+
+
+def test_no_update_is_wasted_on_a_rate_of_zero(pairs):
+    for per in ("step", "epoch"):
+        for epochs in (1, 3):
+            rates = []
+            schedule = {"name": "cosine", "warmup": 0.3, "per": per}
+            fitted(pairs, epochs=epochs, schedule=schedule, progress=lambda state, rates=rates: rates.append(state.lr))
+            assert min(rates) > 0.0
+
+
+def test_mixed_precision_keeps_the_digits_of_targets_far_from_zero():
+    x, y = smooth()
+    far = 1000.0 + y
+    plain, mixed = (fitted((x, far), epochs=2, amp=amp, boundary="none") for amp in (None, "bfloat16"))
+    assert mixed.best == pytest.approx(plain.best, rel=0.1)
+
+
+def test_stages_too_coarse_are_refused_before_training():
+    seen = []
+    data = smooth(24, (17, 17))
+    with pytest.raises(ValueError, match=r"an axis of 17 points .* cannot be subsampled by 5"):
+        fitted(data, stages=[{"stride": 1, "epochs": 1}, {"stride": 5, "epochs": 1}], progress=seen.append)
+    with torch.random.fork_rng():
+        deep = build("mgno", c_in=1, c_out=1, width=4, layers=1, smoothing=[1, 1, 1])
+    with pytest.raises(
+        ValueError, match=r"the stage of stride 8 has 3 × 3 points, and MgNO .* needs at least 5 a side"
+    ):
+        fitted(data, model=deep, stages=[{"stride": 8, "epochs": 1}], progress=seen.append)
+    with pytest.raises(ValueError, match="normalisers per point know one grid only"):
+        fitted(data, y_normaliser="per_point", stages=[{"stride": 2, "epochs": 1}], progress=seen.append)
+    assert not seen
+
+
+def test_losses_and_schedules_as_objects_are_stored_by_name(pairs):
+    from resolvent.training import Schedule, build_loss
+
+    config = TrainingConfig(loss=build_loss("relative_l2"), schedule=Schedule(name="cosine"))
+    assert config.as_dict()["loss"]["loss"] == "relative_l2" and config.as_dict()["schedule"]["name"] == "cosine"
+    assert TrainingConfig.of(config.as_dict()).as_dict() == config.as_dict()
+
+
+def test_min_delta_of_negative_errors(pairs):
+    from resolvent.training.run_state import RunState
+
+    trained = fitted(pairs, epochs=3, min_delta=0.0)
+    assert trained.best == min(row["valid_metric"] for row in trained.history)
+    assert RunState().best == float("inf")
+    with pytest.raises(ValueError, match="min_delta is a part of the error, below 1, got 1"):
+        TrainingConfig(min_delta=1.0)
+
+
+def test_a_device_that_is_not_there(pairs):
+    for name in ("gpu", "cuda:93"):
+        with pytest.raises(ValueError, match=f"there is no device '{name}' here: expected cpu"):
+            fitted(pairs, device=name)
 
 
 def test_a_trainer_says_what_it_was_given():

@@ -133,8 +133,9 @@ def _check_format(data: Path, name: str) -> None:
             f"--format {name} is for models, and {data} is not one",
             f"datasets go out as {', '.join(FORMATS)}: resolvent export {data} --format {FORMATS[0]} --out FILE",
         )
-    near = nearest(name, (*FORMATS, *MODEL_FORMATS))
+    known = MODEL_FORMATS if model else FORMATS
+    near = nearest(name, known)
     raise InputError(
-        f"unknown format {name!r}: expected one of {', '.join(FORMATS)}",
+        f"unknown format {name!r}: expected one of {', '.join(known)}",
         f"did you mean {near}?" if near else "choose one of these",
     )

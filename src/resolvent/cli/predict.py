@@ -61,7 +61,7 @@ def _array(path: Path):  # type: ignore[no-untyped-def]
 
     try:
         x = np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise InputError(f"{path} is no array of numbers: {error}", "write it with numpy.save") from error
     if x.dtype.kind not in "fiu" or x.ndim < 3:
         raise InputError(

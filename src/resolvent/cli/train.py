@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,12 +92,18 @@ def train(
         trained = train_model(
             pairs, model=model, options=options, out=out, resume=not restart, progress=show, **settings
         )
+    if int(os.environ.get("RANK", "0")) > 0 and ddp:
+        return  # the first process reports
     seconds = sum(row["seconds"] for row in trained.history[-1:])
     write(
         f"{out}: {model}, {count_params(trained.model.net):,} parameters, {counted(len(trained.history), 'epoch')} in "
         f"{duration(seconds)}"
     )
-    rows = {"validation": f"{trained.best:.4g} relative L2, the best of all epochs"}
+    what = str(settings.get("metric", "relative L2"))
+    validated = trained.history[-1]["valid_metric"] is not None
+    rows = {
+        "validation" if validated else "training": f"{trained.best:.4g} {what if validated else 'loss'}, the best epoch"
+    }
     rows |= _test_errors(trained, pairs)
     write_pairs(rows)
     for path in (*_pictures(trained, pairs, out), out / "best.pt", out / "log.csv", out / "card.md"):

@@ -41,14 +41,12 @@ def card(model: PhysicalOperator, config: TrainingConfig, pairs: Pairs, state: R
         "targets": ", ".join(about.get("targets", [f"{pairs.c_out} channels"])),
     }
     last = state.history[-1]
-    best = min(
-        state.history, key=lambda row: row["valid_metric"] if row["valid_metric"] is not None else row["train_loss"]
-    )
+    judged = f"validation {config.metric}" if last["valid_metric"] is not None else "training loss"
     training = {
         "epochs": f"{state.epoch} of {config.epochs}" + (", stopped early" if state.stopped else ""),
         "updates": last["step"],
         "loss": config.loss,
-        f"validation {config.metric}": f"{state.best:.4g} in epoch {best['epoch']}",
+        judged: f"{state.best:.4g} in epoch {state.best_epoch}",
         "seed": config.seed,
     }
     return "\n".join(

@@ -21,6 +21,7 @@ import torch
 from ..datasets.storage.durable import storage_errors, write_atomically
 from ..operators.neural import MODELS
 from .data import STEPS
+from .devices import device_of
 from .errors import CheckpointError
 from .geometry import Geometry
 from .physical import PhysicalOperator
@@ -94,7 +95,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Physical
     path = located(path)
     model = model_of(load(path), path)
     model.eval()
-    return model.to(device)
+    return model.to(device_of(device))
 
 
 def model_of(content: dict[str, Any], path: Path) -> PhysicalOperator:

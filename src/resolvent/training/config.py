@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from ..operators.neural.model import check_among, check_whole, plain
-from .losses import build_loss
+from .losses import Loss, build_loss
 from .normalisers import Kind
-from .schedules import build_schedule
+from .schedules import Schedule, build_schedule
 from .solver_in_loop import Correction
 
 OPTIMISERS = ("adamw", "adam")
@@ -104,6 +104,14 @@ class TrainingConfig:
                 raise ValueError(
                     f"{name} must be a finite number {'above' if name == 'lr' else 'of at least'} 0, got {value!r}"
                 )
+        check_whole("seed", self.seed, 0)
+        if self.min_delta >= 1.0:
+            raise ValueError(f"min_delta is a part of the error, below 1, got {self.min_delta}")
+        for name in ("loss", "metric"):
+            if isinstance(getattr(self, name), Loss):
+                object.__setattr__(self, name, getattr(self, name).spec())
+        if isinstance(self.schedule, Schedule):
+            object.__setattr__(self, "schedule", dataclasses.asdict(self.schedule))
         check_among("optimiser", self.optimiser, OPTIMISERS)
         check_among("loss_space", self.loss_space, ("physical", "encoded"))
         check_among("x_normaliser", self.x_normaliser, get_args(Kind))

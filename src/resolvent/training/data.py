@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from .. import datasets
 from ..datasets.channels import channel_count, chosen_names, stacked
+from ..operators.neural.model import check_whole
 from .errors import NonFiniteError
 from .geometry import Geometry
 
@@ -80,19 +82,14 @@ class Pairs:
         """Return the set on every `stride`-th point, or on cells of so many a side where points are cell centres."""
         if stride == 1:
             return self
-        averaged = "centres" in self.geometry.positions
-        geometry = _of_cells(self.geometry, stride) if averaged else self.geometry.subsampled(stride)
+        check_whole("stride", stride)
+        geometry, cells = _coarser(self.geometry, stride)
+        pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[geometry.dim - 1]
+        every = tuple(slice(None) if cell else slice(None, None, stride) for cell in cells)
 
         def coarse(values: torch.Tensor) -> torch.Tensor:
-            if averaged:
-                pool = (
-                    None,
-                    torch.nn.functional.avg_pool1d,
-                    torch.nn.functional.avg_pool2d,
-                    torch.nn.functional.avg_pool3d,
-                )
-                return pool[values.ndim - 2](values, stride)  # type: ignore[misc]
-            every = (slice(None, None, stride),) * geometry.dim
+            if any(cells):
+                values = pool(values, tuple(stride if cell else 1 for cell in cells))
             return values[(slice(None), slice(None), *every)]
 
         def read(rows: np.ndarray) -> Batch:
@@ -102,15 +99,21 @@ class Pairs:
         return dataclasses.replace(self, read=read, geometry=geometry)
 
 
-def _of_cells(geometry: Geometry, stride: int) -> Geometry:
-    """Return the geometry of cells that are `stride` cells wide."""
-    if any(n % stride or n < 2 * stride for n in geometry.grid):
-        raise ValueError(
-            f"{' × '.join(map(str, geometry.grid))} cells cannot be joined {stride} by {stride}: choose a stride that "
-            "divides each side, and leaves two cells"
-        )
-    axes = tuple(axis.reshape(-1, stride).mean(axis=1) for axis in geometry.axes)
-    return Geometry(axes, geometry.periodic, geometry.ends)
+def _coarser(geometry: Geometry, stride: int) -> tuple[Geometry, list[bool]]:
+    """Return the geometry of every stride-th point, and of cells `stride` wide; and which axes have cells."""
+    cells = [places == "centres" for places in geometry.positions]
+    points = geometry.subsampled(stride) if not all(cells) else geometry
+    axes, ends = list(points.axes), list(points.ends)
+    for i, axis in enumerate(geometry.axes):
+        if not cells[i]:
+            continue
+        if len(axis) % stride or len(axis) < 2 * stride:
+            raise ValueError(
+                f"{len(axis)} cells cannot be joined {stride} by {stride}: choose a stride that divides them, and "
+                "leaves two cells"
+            )
+        axes[i], ends[i] = axis.reshape(-1, stride).mean(axis=1), geometry.ends[i]
+    return Geometry(tuple(axes), geometry.periodic, tuple(ends)), cells
 
 
 def as_pairs(

@@ -5,23 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from ..datasets.storage.durable import write_atomically
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "valid_loss", "valid_metric", "gradient_norm", "seconds")
 
 
 class Recorder(Protocol):
-    """Takes one row an epoch; `position` and `cut` let a resumed run continue where its checkpoint stands."""
+    """Takes one row an epoch; a resumed run begins with those of its checkpoint."""
 
     def record(self, row: dict[str, Any]) -> None:
         """Take the figures of one epoch."""
 
-    def position(self) -> int:
-        """Return how far the record is, to be stored in a checkpoint."""
-
-    def cut(self, position: int) -> None:
-        """Forget what was recorded after `position`."""
+    def restart(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Forget all but these rows: what came after the checkpoint of a resumed run happens again."""
 
 
 class CSVRecorder:
@@ -37,24 +37,16 @@ class CSVRecorder:
 
     def record(self, row: dict[str, Any]) -> None:
         """Append one row; the first brings the names of the columns."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if self.position() == 0:
-            writer.writerow(COLUMNS)
-        writer.writerow([_text(row.get(name)) for name in COLUMNS])
+        lines = [] if self.path.exists() and self.path.stat().st_size else [_line(COLUMNS)]
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(text.getvalue())
+            file.write("".join([*lines, _line([_text(row.get(name)) for name in COLUMNS])]))
             file.flush()
             os.fsync(file.fileno())
 
-    def position(self) -> int:
-        """Return the length of the file in bytes."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def cut(self, position: int) -> None:
-        """Shorten the file to a length it once had."""
-        if self.path.exists():
-            os.truncate(self.path, min(position, self.position()))
+    def restart(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write the file anew with the rows of a checkpoint, whatever has become of it."""
+        lines = [_line(COLUMNS), *(_line([_text(row.get(name)) for name in COLUMNS]) for row in rows)]
+        write_atomically(self.path, "".join(lines).encode())
 
 
 class TensorBoardRecorder:
@@ -74,12 +66,14 @@ class TensorBoardRecorder:
                 self.writer.add_scalar(name, row[name], row["step"])
         self.writer.flush()
 
-    def position(self) -> int:
-        """Return 0: TensorBoard shows the last value of a step, so nothing needs to be forgotten."""
-        return 0
+    def restart(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep everything: TensorBoard shows the last value of a step."""
 
-    def cut(self, position: int) -> None:
-        """Keep everything."""
+
+def _line(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
 
 
 def _text(value: Any) -> str:

@@ -110,6 +110,7 @@ class Normaliser(torch.nn.Module):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return (x − shift) / scale; x − shift where the scale is 0."""
+        x = _single(x)
         if self.kind == "none":
             return x
         shift, scale = self._fitting(x)
@@ -117,6 +118,7 @@ class Normaliser(torch.nn.Module):
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Return shift + scale z."""
+        z = _single(z)
         if self.kind == "none":
             return z
         shift, scale = self._fitting(z)
@@ -137,6 +139,11 @@ class Normaliser(torch.nn.Module):
             )
         shape = (self.channels, *(self.grid or [1] * (x.ndim - 2)))
         return self.shift.to(x).reshape(shape), self.scale.to(x).reshape(shape)
+
+
+def _single(x: torch.Tensor) -> torch.Tensor:
+    """Return half precision as single: a mean much larger than the deviation would leave no digits of the field."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def build_normaliser(kind: Kind, channels: int, grid: Sequence[int] | None = None) -> Normaliser:

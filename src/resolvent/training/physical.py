@@ -173,6 +173,8 @@ class PhysicalOperator(torch.nn.Module):
         check_whole("batch_size", batch_size)
         if len(x) == 0:
             raise ValueError("there are no samples to predict for")
+        if torch.is_complex(x) if isinstance(x, torch.Tensor) else np.iscomplexobj(x):
+            raise ValueError("inputs are complex: give real and imaginary part as two channels")
         if x.ndim == getattr(self.net, "dim", 0) + 1 and self.inputs.channels == 1:
             x = x[:, None]
         own = next((p for p in self.parameters()), torch.zeros(()))

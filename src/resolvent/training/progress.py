@@ -62,23 +62,25 @@ class Meter:
         self.steps_of = [math.ceil(samples / size) for _, size in stages]
         self.work_of = [samples / stride**dim for stride, _ in stages]
         self.steps = sum(self.steps_of)
-        self.begun, self.before = time.monotonic(), 0.0
+        self.begun, self.before, self.earlier = time.monotonic(), 0.0, 0.0
 
     @property
     def seconds(self) -> float:
-        """Time since the run began."""
-        return time.monotonic() - self.begun
+        """Time that the run has taken, earlier calls included."""
+        return self.earlier + time.monotonic() - self.begun
 
     def begin(self, state: RunState) -> None:
         """Count from here: what a resumed run had done took no time of this one."""
         self.before = self._work(state)
+        self.earlier = state.history[-1]["seconds"] if state.history else 0.0
 
     def report(self, state: RunState, lr: float, *, epoch_ends: bool) -> None:
         """Call the callback, if there is one."""
         if self.callback is None:
             return
         work, seconds, rows = self._work(state), self.seconds, state.history
-        remaining = seconds / (work - self.before) * (sum(self.work_of) - work) if work > self.before else 0.0
+        taken, done = seconds - self.earlier, work - self.before
+        remaining = taken / done * (sum(self.work_of) - work) if done > 0.0 else 0.0
         self.callback(
             TrainingProgress(
                 epoch=state.epoch,

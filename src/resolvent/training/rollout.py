@@ -109,6 +109,8 @@ def rollout(
     """
     check_whole("history", history)
     states = np.asarray(truth.cpu() if isinstance(truth, torch.Tensor) else truth)
+    if states.dtype.kind != "f":
+        states = states.astype(np.float64)  # predictions are no whole numbers
     if states.ndim != geometry.dim + 3 or states.shape[3:] != geometry.grid:
         raise ValueError(
             f"truth must be (samples, times, channels, {', '.join(map(str, geometry.grid))}), got {states.shape}"

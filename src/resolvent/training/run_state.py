@@ -32,6 +32,8 @@ class RunState:
         Of the last update.
     best : float
         Least validation error; training loss where nothing is validated.
+    best_epoch : int
+        Where it was.
     waited, reductions, plateau : int
         Epochs without a better error, reductions of the rate, and epochs without a better error since the last one.
     stopped : bool
@@ -53,6 +55,7 @@ class RunState:
     reductions: int = 0
     plateau: int = 0
     stopped: bool = False
+    best_epoch: int = 0
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     best_content: dict[str, Any] | None = None
 
@@ -64,7 +67,7 @@ class RunState:
         self.epoch += 1
         self.batch, self.loss_sum, self.loss_count = 0, 0.0, 0
         if improved:
-            self.best, self.waited, self.plateau = judged, 0, 0
+            self.best, self.best_epoch, self.waited, self.plateau = judged, self.epoch, 0, 0
             return
         self.waited += 1
         self.plateau += 1
@@ -97,7 +100,6 @@ def stored(run: _Run, *, complete: bool = False) -> dict[str, Any]:
             "random": checkpoint.random_state(),
             "state": run.state.numbers(),
             "splits": {name: torch.from_numpy(np.asarray(rows)) for name, rows in run.pairs.splits.items()},
-            "log": [recorder.position() for recorder in run.recorders],
             "best_model": run.state.best_content,
         }
     return content
@@ -106,18 +108,22 @@ def stored(run: _Run, *, complete: bool = False) -> dict[str, Any]:
 def restore(run: _Run, content: dict[str, Any], path: Path) -> None:
     """Set a run to where its checkpoint stands; CheckpointError if that is of another run."""
     network = run.model.net
+    if "state" not in content:
+        raise CheckpointError(f"{path} holds a model but not its training: it cannot be continued")
+    splits = {name: np.asarray(rows).tolist() for name, rows in run.pairs.splits.items()}
     for what, found, wanted in (
         ("model", [content["model"]["name"], content["model"]["options"]], [type(network).__name__, network.options]),
         ("configuration", content["config"], run.config.as_dict()),
         ("data", content["data"]["fingerprint"], run.pairs.fingerprint),
+        ("grid", content["geometry"], run.pairs.geometry.description()),
+        ("split", {name: rows.tolist() for name, rows in content["splits"].items()}, splits),
     ):
         if found != wanted:
+            told = "" if what in ("grid", "split", "data") else f": {_difference(found, wanted)}"
             raise CheckpointError(
-                f"{path} belongs to another {what}: {_difference(found, wanted)}. Give the same to continue, another "
-                "folder, or resume=False to begin anew"
+                f"{path} belongs to another {what}{told}. Give the same to continue, another folder, or resume=False "
+                "to begin anew"
             )
-    if "state" not in content:
-        raise CheckpointError(f"{path} holds a model but not its training: it cannot be continued")
     run.model.load_state_dict(content["parameters"])
     if run.average is not None:
         run.average.model.load_state_dict(content["average"])
@@ -125,8 +131,8 @@ def restore(run: _Run, content: dict[str, Any], path: Path) -> None:
     run.scaler.load_state_dict(content["scaler"])
     checkpoint.restore_random_state(content["random"])
     run.state = RunState(**content["state"], best_content=content["best_model"])
-    for recorder, position in zip(run.recorders, content["log"], strict=False):
-        recorder.cut(position)
+    for recorder in run.recorders:
+        recorder.restart(run.state.history)
 
 
 def _copied(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

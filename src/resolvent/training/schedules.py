@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any, Literal, get_args
 
-from ..operators.neural.model import check_among
+from ..operators.neural.model import check_among, check_whole
 
 Name = Literal["constant", "onecycle", "cosine", "step", "plateau"]
 
@@ -56,8 +56,25 @@ class Schedule:
         check_among("per", self.per, ("step", "epoch"))
         if not 0.0 <= self.warmup < 1.0:
             raise ValueError(f"warmup is a part of the run, from 0 to below 1, got {self.warmup}")
+        check_whole("period", self.period)
+        check_whole("patience of a schedule", self.patience, 0)
+        for name in ("div", "final_div", "gamma"):
+            if not (isinstance(getattr(self, name), int | float) and getattr(self, name) > 0.0):
+                raise ValueError(f"{name} of a schedule must be a number above 0, got {getattr(self, name)!r}")
         if self.momentum is not None:
-            object.__setattr__(self, "momentum", tuple(self.momentum))
+            pair = self.momentum
+            if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(0.0 <= value < 1.0 for value in pair)):
+                raise ValueError(f"momentum is two numbers from 0 to below 1, got {pair!r}")
+            object.__setattr__(self, "momentum", tuple(pair))
+
+    def position(self, at: int, total: int) -> float:
+        """Return the part of the run at which update or epoch number `at`, from 0, of `total` stands.
+
+        ``onecycle`` begins and ends at its ends; the others, which may be zero there, between them.
+        """
+        if self.name == "onecycle":
+            return at / max(total - 1, 1)
+        return (at + 1) / (total + 1)
 
     def factor(self, done: float, epoch: int = 0, reductions: int = 0) -> float:
         """Return the factor after a part `done` of the run, in `epoch`, after so many reductions by ``plateau``."""
@@ -87,8 +104,10 @@ class Schedule:
         return between(top, end, (done - self.warmup) / (1.0 - self.warmup))
 
 
-def build_schedule(given: str | dict[str, Any]) -> Schedule:
+def build_schedule(given: str | dict[str, Any] | Schedule) -> Schedule:
     """Return a schedule from its name, or from a dict with its name and options."""
+    if isinstance(given, Schedule):
+        return given
     options: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
     known = {f.name for f in dataclasses.fields(Schedule)}
     unknown = sorted(set(options) - known)

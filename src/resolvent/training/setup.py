@@ -48,6 +48,25 @@ def physical_operator(network: NeuralOperator, pairs: Pairs, config: TrainingCon
     )
 
 
+def stage_grids(
+    network: NeuralOperator, model: PhysicalOperator, pairs: Pairs, config: TrainingConfig
+) -> dict[int, Pairs]:
+    """Return the set on the grid of every stage, by stride; ValueError, before any training, if one is too coarse."""
+    grids = {}
+    for stride in dict.fromkeys([*(stage["stride"] for stage in config.stages), 1]):
+        coarse = pairs.strided(stride)
+        shown = " × ".join(map(str, coarse.geometry.grid))
+        if min(coarse.geometry.grid) < network.minimum_grid:
+            raise ValueError(
+                f"the stage of stride {stride} has {shown} points, and {type(network).__name__} with these options "
+                f"needs at least {network.minimum_grid} a side: take a smaller stride"
+            )
+        if stride > 1 and not model.any_grid:
+            raise ValueError("normalisers per point know one grid only: use 'scalar' with stages")
+        grids[stride] = coarse
+    return grids
+
+
 def _check_fit(network: NeuralOperator, pairs: Pairs) -> None:
     name = type(network).__name__
     for what, has, needs in (("input", pairs.c_in, network.c_in), ("target", pairs.c_out, network.c_out)):

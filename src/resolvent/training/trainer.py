@@ -22,7 +22,9 @@ from .batches import batches_in_parts
 from .card import write_card
 from .config import TrainingConfig
 from .data import Batch, Pairs, as_pairs
+from .devices import device_of
 from .errors import NonFiniteError, TrainingInterrupted
+from .folder import clear_folder, make_folder
 from .interrupts import deferred_interrupt
 from .logs import CSVRecorder, Recorder
 from .losses import build_loss
@@ -32,7 +34,7 @@ from .processes import Processes, processes
 from .progress import Meter, ProgressCallback
 from .run_state import RunState, restore, stored
 from .schedules import build_schedule
-from .setup import physical_operator
+from .setup import physical_operator, stage_grids
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ class Trainer:
             After Ctrl-C, when a checkpoint is written.
         """
         pairs = as_pairs(data)
-        device = _device(self.config.device)
+        device = device_of(self.config.device, shared=self.config.ddp)
         with processes(self.config.ddp, device) as (team, warning), deferred_interrupt() as interrupted:
             if warning:
                 _log.warning(warning)
@@ -172,7 +174,7 @@ class _Run:
         self.optimiser = kind(self.model.parameters(), lr=self.config.lr, weight_decay=self.config.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.config.amp == "float16")
         self.state = RunState()
-        self.grids: dict[int, Pairs] = {}
+        self.grids = stage_grids(trainer.model, self.model, pairs, self.config)
         self.meter = Meter(
             progress if team.leads else None, self.config, len(pairs.splits["train"]), pairs.geometry.dim
         )
@@ -185,22 +187,23 @@ class _Run:
         """Continue what is in `out`, or begin."""
         if self.out is not None:
             if self.team.leads:
-                self.out.mkdir(parents=True, exist_ok=True)
+                make_folder(self.out)
             last = self.out / checkpoint.LAST
             if resume and last.is_file():
                 restore(self, checkpoint.load(last), last)
             elif self.team.leads:
-                for name in (checkpoint.LAST, checkpoint.BEST, LOG, CARD):
-                    (self.out / name).unlink(missing_ok=True)
+                clear_folder(self.out, (checkpoint.LAST, checkpoint.BEST, LOG, CARD), replace=not resume)
         self.meter.begin(self.state)
-        self.objective.geometry = self._grid(self.config.stage_of(self.state.epoch)[0]).geometry
+        self.objective.geometry = self.grids[self._stride()].geometry
         if self.config.compile:
-            first = self._grid(self.config.stage_of(self.state.epoch)[0])
+            first = self.grids[self._stride()]
             self.called = compiled(self.objective, *self._to_device(first.batch(first.splits["train"][:2])))
         if self.team.count > 1:
             from torch.nn.parallel import DistributedDataParallel
 
             self.called = DistributedDataParallel(self.called)
+            if self.average is not None and self.state.step == 0:  # of the parameters that all processes now share
+                self.average = Average(self.model, self.average.decay)
 
     def complete(self, checkpoint_seconds: float) -> Trained:
         """Train the epochs that are left."""
@@ -220,7 +223,7 @@ class _Run:
     def _epoch(self, checkpoint_seconds: float) -> None:
         state = self.state
         stride, size = self.config.stage_of(state.epoch)
-        pairs = self._grid(stride)
+        pairs = self.grids[stride]
         self.objective.geometry = pairs.geometry
         order = np.random.default_rng([self.config.seed, state.epoch]).permutation(self.pairs.splits["train"])
         batches = [order[i : i + size] for i in range(0, len(order), size)]
@@ -240,7 +243,8 @@ class _Run:
         valid_loss, metric = self._validate()
         train_loss = state.loss_sum / max(state.loss_count, 1)
         judged = train_loss if metric is None else metric
-        improved = judged < state.best * (1.0 - self.config.min_delta)
+        margin = self.config.min_delta * abs(state.best) if math.isfinite(state.best) else 0.0
+        improved = judged < state.best - margin
         row = {
             "epoch": state.epoch + 1,
             "step": state.step,
@@ -308,10 +312,8 @@ class _Run:
 
     def _set_rate(self) -> None:
         state, schedule = self.state, self.schedule
-        if schedule.per == "epoch":
-            done = state.epoch / max(self.config.epochs - 1, 1)
-        else:
-            done = state.step / max(self.meter.steps - 1, 1)
+        at, total = (state.epoch, self.config.epochs) if schedule.per == "epoch" else (state.step, self.meter.steps)
+        done = schedule.position(at, total)
         beta = schedule.beta(done)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.lr * schedule.factor(done, state.epoch, state.reductions)
@@ -341,10 +343,8 @@ class _Run:
             raise self._non_finite(("validation error", -1))
         return loss, metric
 
-    def _grid(self, stride: int) -> Pairs:
-        if stride not in self.grids:
-            self.grids[stride] = self.pairs.strided(stride)
-        return self.grids[stride]
+    def _stride(self) -> int:
+        return self.config.stage_of(min(self.state.epoch, self.config.epochs - 1))[0]
 
     def _to_device(self, pair: Batch) -> Batch:
         x, y = pair
@@ -365,12 +365,6 @@ class _Run:
 
 
 _AMP = {None: torch.bfloat16, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @contextmanager

@@ -140,3 +140,13 @@ def test_differential_branch_in_other_dimensions(dim):
 def test_layers_that_do_not_exist():
     with pytest.raises(ValueError, match="differential must list layers from -4 to 3, got 4"):
         LocalFNO(c_in=1, c_out=1, differential=[4])
+
+
+@pytest.mark.parametrize("positions", ["vertices", "centres", "interior", "periodic"])
+def test_a_constant_far_from_the_boundary_has_the_same_integral_on_every_grid(positions):
+    layer = LocalIntegral(1, 1, radius=0.15, positions=positions).double()
+    with torch.no_grad():
+        layer.theta.fill_(1.0)
+        v = layer(torch.ones(1, 1, 64, 64, dtype=torch.float64))
+    # Every basis function has integral one.
+    assert float(v[0, 0, 32, 32]) == pytest.approx(layer.theta.shape[-1], rel=0.05)

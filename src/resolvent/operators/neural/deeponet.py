@@ -175,7 +175,7 @@ class PODDeepONet(NeuralOperator):
     @classmethod
     def suited_options(cls, grid: Sequence[int], positions: Sequence[str | None]) -> dict[str, Any]:
         """Return the grid of the modes, and where its points lie."""
-        return {**super().suited_options(grid, positions), "grid": list(grid)}
+        return {**super().suited_options(grid, positions), "grid": list(grid), "modes": min(32, math.prod(grid))}
 
     def prepare(self, targets: torch.Tensor) -> None:
         """Take mean and modes from training outputs; see `fit_pod`."""

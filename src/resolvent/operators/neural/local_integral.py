@@ -90,7 +90,8 @@ class LocalIntegral(torch.nn.Module):
         kernel = torch.einsum("oib,bxy->oixy", self.theta, self.basis(h, u))
         for axis, n in enumerate(grid):
             w = weights(n, self.positions, like=u)
-            u = u * (w / w.max()).reshape(-1, *(1,) * (1 - axis))  # half a cell at a boundary that is a point
+            # Half a cell at a boundary that is a point, half a cell more where the boundary is left out.
+            u = u * (w / spacing(n, self.positions)).reshape(-1, *(1,) * (1 - axis))
         boundary: Boundary = "periodic" if self.positions == "periodic" else "dirichlet"
         return convolve(channels_together(u), kernel, None, boundary)
 

@@ -191,9 +191,9 @@ def train_preconditioner(
             network.load_state_dict(content["parameters"])
             optimiser.load_state_dict(content["optimiser"])
             state, history, best = _State(**content["state"]), content["history"], content["best"]
-            recorder.cut(content["log"])
+            recorder.restart(history)
         else:
-            recorder.cut(0)
+            (folder / "log.csv").unlink(missing_ok=True)
     batches = math.ceil(len(train) / config.batch_size)
     steps = batches * config.epochs
     begin = time.perf_counter() - state.seconds
@@ -241,7 +241,6 @@ def train_preconditioner(
                     "state": dataclasses.asdict(state),
                     "history": history,
                     "best": best,
-                    "log": recorder.position(),
                 }
                 checkpoint.save(folder / checkpoint.LAST, content)
             if interrupted.is_set():
