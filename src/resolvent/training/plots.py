@@ -142,7 +142,8 @@ def plot_learning_curves(log: str | Path, ax: Axes | None = None) -> Axes:
         style = "-" if name.startswith("val") else "--"
         dots = "o" if there.sum() <= 40 else None
         ax.plot(epoch[there], values[there], style, color=f"C{number}", marker=dots, markersize=3, label=name)
-    best = [name for name in curves if name.startswith("val")]
+    # The metric is what the kept model is chosen by.
+    best = sorted((name for name in curves if name.startswith("val")), key=lambda name: name != "valid_metric")
     if best:
         values = np.where(curves[best[0]] > 0.0, curves[best[0]], np.inf)
         at = int(values.argmin())

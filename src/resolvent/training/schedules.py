@@ -37,8 +37,8 @@ class Schedule:
     Examples
     --------
     >>> schedule = Schedule(name="onecycle", div=25.0, warmup=0.5)
-    >>> schedule.factor(0.0), schedule.factor(0.5), round(schedule.factor(1.0), 7)
-    (0.04, 1.0, 4e-06)
+    >>> [round(schedule.factor(done), 7) for done in (0.0, 0.5, 1.0)]
+    [0.04, 1.0, 4e-06]
     """
 
     name: Name = "onecycle"
