@@ -52,9 +52,8 @@ CELLS = [
     *[("darcy33", model, seed) for seed in range(3) for model in ("fno", "mgno")],
     *[("darcy33", model, 0) for model in ("neuraloperator", "tfno", "monarch", "deeponet", "pod_deeponet")],
     *[(name, model, 0) for name in ("helmholtz", "convdiff") for model in ("fno", "mgno")],
-    ("darcy33", "unet", 0),
     *[("darcy65", model, 0) for model in ("fno", "mgno")],
-    *[("darcy33", model, 0) for model in ("local_fno", "attention")],
+    *[("darcy33", model, 0) for model in ("local_fno", "attention", "unet")],
 ]
 BARS = {"fno": 0.025, "mgno": 0.016}
 
