@@ -44,4 +44,4 @@ def test_notebook_runs_and_prints_what_is_stored(path: Path, tmp_path: Path) -> 
 def test_there_are_notebooks() -> None:
     stems = [path.stem for path in NOTEBOOKS]
     assert stems[:5] == ["01_first_solve", "02_first_dataset", "03_sequences", "04_multigrid", "05_tuning"]
-    assert {"06_dataset_tour", "09_neural_operators"} <= set(stems)
+    assert {"06_dataset_tour", "09_neural_operators", "10_learned_preconditioners"} <= set(stems)
