@@ -22,6 +22,7 @@ SOLVERS = (
 )
 PRECONDITIONERS = (
     *("jacobi", "blockjacobi", "linejacobi", "sor", "ssor", "ic", "ilu", "ilu0", "chebyshev", "additiveschwarz", "amg"),
+    "bootstrapamg",
     *("fastpoisson", "geometricmultigrid", "shiftedlaplacian", "factorised", "kroneckersolver", "toeplitzsolver"),
 )
 """Names for the help, which is to appear without importing them; a test compares them with the registry."""

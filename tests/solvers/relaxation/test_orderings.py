@@ -198,3 +198,18 @@ def test_stencils_are_not_assembled(rng, monkeypatch):
         SOR(1.4, **options).smoother(A).smooth(np.zeros(72), b)
     with pytest.raises(StructureError, match="no stored entries"):
         SOR(ordering="multicolour").solve(A, b)
+
+
+def test_what_lies_in_memory_does_not_matter(monkeypatch, rng):
+    """A stencil has entries beyond the ends of its lines: zeros, which are multiplied with what stands there."""
+    real = np.empty_like
+
+    def poisoned(*arguments, **options):
+        array = real(*arguments, **options)
+        array.fill(np.nan)
+        return array
+
+    A = STENCILS["float32"]
+    b = rng.standard_normal(A.shape[0]).astype(A.dtype)
+    monkeypatch.setattr(np, "empty_like", poisoned)
+    assert SOR(1.3, ordering="red_black", rtol=1e-4, maxiter=20_000).solve(A, b).converged

@@ -60,7 +60,8 @@ def run_in_stretches(state: Relaxation | str, b: Array, x: Array, monitor: Monit
         return
     right = np.ascontiguousarray(state.arranged(b.reshape(-1)))
     now = np.array(state.arranged(x.reshape(-1)))
-    following, norms = np.empty_like(now), np.empty(STRETCH + 1)
+    # Zeros, not whatever was there: a stencil has zero entries beyond the ends of its lines, which are multiplied too.
+    following, norms = np.zeros_like(now), np.empty(STRETCH + 1)
     most = max(1, min(STRETCH, WORK // max(state.nnz, 1)))
     length, skipped = 1, 1  # the norm of the initial guess is known
     idle = Idle(patience)
