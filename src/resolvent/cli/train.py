@@ -19,9 +19,7 @@ EXAMPLE = "Example: resolvent train darcy.h5 --model mgno --epochs 25 --out darc
 def train(
     data: Annotated[
         Path,
-        typer.Argument(
-            metavar="DATA", help="Dataset of ours, of PDEBench, The Well or neuraloperator.", show_default=False
-        ),
+        typer.Argument(metavar="DATA", help="Dataset of ours, of PDEBench or The Well.", show_default=False),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for checkpoints, log, card and pictures.", show_default=False)

@@ -298,7 +298,7 @@ def _stepwise(
 ) -> Pairs:
     """Return pairs of successive frames: the state, then the other inputs, to the next state."""
     if not frames:
-        raise ValueError(f"{dataset.path} holds no trajectories: steps=True makes pairs of successive frames")
+        raise ValueError(f"{dataset.path} holds no trajectories, which pairs of successive frames need")
     _check_even(dataset)
     initial = [f"{name}0" for name in targets]
     if any(name not in dataset.fields for name in initial) or any(
