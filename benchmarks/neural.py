@@ -277,6 +277,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     for name, mark in marks.items():
         if any(row["set"] == name for row in report["medians"]):
             left.plot([], [], mark, color="0.3", label=name)
+    left.margins(x=0.25)
     left.set_xlabel("parameters (complex as one)")
     left.set_ylabel("relative L² error on the test split")
     left.legend(fontsize=8)
