@@ -46,7 +46,7 @@ def test_more_samples_take_longer_and_more_workers_less():
     )
     assert more.file_bytes == pytest.approx(10 * one.file_bytes, rel=1e-3)
     assert (one.workers, two.workers) == (1, 2)
-    assert two.seconds / (100_000 * sum(two.sample.values())) == pytest.approx(0.5, rel=0.01)
+    assert two.seconds / (100_000 * sum(two.sample.values())) == pytest.approx(0.5, rel=0.05)
     assert one.seconds / (100_000 * sum(one.sample.values())) == pytest.approx(1.0, rel=0.01)
 
 
