@@ -37,7 +37,7 @@ class Learned(Recipe):
 
     An `SPDCycle` is linear, symmetric and positive definite by construction: `CG` takes it, and a bad one costs
     iterations. Its smallest eigenvalue may lie below what single precision resolves if its weights are wild; a `Result`
-    says so by its status. DCDM and NPSD are neither linear nor symmetric: give them to `FlexibleCG`.
+    says so by its status. DCDM is not linear and NPSD not symmetric: give them to `FlexibleCG`.
 
     Do not use it where multigrid or a factorisation is configured well, unless measurements on your own systems say so
     (`Gated`, ``benchmarks/learned.py``); nor outside of the family and resolutions of its training.
