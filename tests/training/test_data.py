@@ -42,6 +42,16 @@ def test_arrays_in_every_form():
     assert line.geometry.grid == (12,)
 
 
+def test_arrays_are_copied_and_may_be_read_only():
+    x = np.zeros((20, 1, 8), dtype=np.float32)
+    x.flags.writeable = False
+    assert as_pairs(x, x).batch(np.array([0]))[0].shape == (1, 1, 8)
+    y = np.zeros((20, 1, 8), dtype=np.float32)
+    pairs = as_pairs(x, y)
+    y[:] = 7.0
+    assert not pairs.batch(np.arange(20))[1].any()
+
+
 def test_splits_are_disjoint_and_depend_on_the_seed():
     x = np.zeros((50, 1, 8))
     first, again, other = (as_pairs(x, x, fractions=(0.2, 0.1), seed=seed) for seed in (0, 0, 1))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .errors import DebugOption, InputError
 from .models import DeviceOption, ModelArgument, opened
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EXAMPLE = "Example: resolvent predict darcy-mgno new.npy --out predictions.npy"
 
@@ -56,7 +59,7 @@ def predict(
     write(f"{out}: {counted(len(y), 'prediction')} of shape {' × '.join(map(str, y.shape[1:]))}")
 
 
-def _array(path: Path):  # type: ignore[no-untyped-def]
+def _array(path: Path) -> np.ndarray:
     import numpy as np
 
     try:
@@ -71,10 +74,11 @@ def _array(path: Path):  # type: ignore[no-untyped-def]
     if not np.isfinite(x).all():
         bad = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
         raise InputError(f"{path}: sample {bad} is not finite", "leave it out")
-    return x.astype(np.float32)
+    single: np.ndarray = x.astype(np.float32)
+    return single
 
 
-def _hdf5(y, model: str, data: str) -> bytes:  # type: ignore[no-untyped-def]
+def _hdf5(y: np.ndarray, model: str, data: str) -> bytes:
     import h5py
 
     with h5py.File("predictions", "w", driver="core", backing_store=False) as file:

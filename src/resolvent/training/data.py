@@ -182,7 +182,8 @@ def _from_arrays(
 ) -> Pairs:
     tensors = []
     for name, values in (("x", x), ("y", y)):
-        tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, torch.Tensor) else values).detach().cpu()
+        # A copy of arrays: they may be read-only, and change later.
+        tensor = torch.as_tensor(values if isinstance(values, torch.Tensor) else np.array(values)).detach().cpu()
         if tensor.is_complex():
             raise ValueError(f"{name} is complex: give real and imaginary part as two channels")
         if tensor.ndim < 2 or len(tensor) == 0:

@@ -311,12 +311,6 @@ def _column(table: Table, name: str) -> np.ndarray:
     return np.array([np.nan if entry is None else float(entry) for entry in table.column(name)])
 
 
-def _medians(rows: np.ndarray) -> list[float]:
-    """Return the median of each row over what is finite."""
-    kept = (row[np.isfinite(row)] for row in rows)
-    return [float(np.median(row)) if row.size else np.nan for row in kept]
-
-
 def _number(text: str | None) -> float:
     try:
         return float(text) if text else np.nan

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
@@ -19,12 +18,6 @@ from scipy import fft
 
 from .geometry import Geometry
 from .table import Table
-
-_TRANSFORMS: dict[str, tuple[Callable[..., np.ndarray], int]] = {
-    "vertices": (fft.dct, 1),
-    "centres": (fft.dct, 2),
-    "interior": (fft.dst, 1),
-}
 
 
 @final

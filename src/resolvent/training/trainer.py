@@ -259,7 +259,7 @@ class _Run:
         for recorder in self.recorders:
             recorder.record(row)
         if improved or state.best_content is None:
-            state.best_content = self._content()
+            state.best_content = stored(self)
             if self.out is not None and self.team.leads:
                 checkpoint.save(self.out / checkpoint.BEST, state.best_content)
         self._save_last()
@@ -351,9 +351,6 @@ class _Run:
         return x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 
     # Records -----------------------------------------------------------------------------------------------------
-
-    def _content(self) -> dict[str, Any]:
-        return stored(self)
 
     def _save_last(self) -> None:
         if self.out is not None and self.team.leads:

@@ -29,21 +29,8 @@ class Residual(Loss):
     an elliptic operator it weighs an oscillation of wavelength h with h⁻², so that a network is kept busy with what
     hardly matters in the solution.
 
-    Validation error, relative L2, after 20 epochs on 204 Darcy fields (12 and 3) of 33 × 33 nodes, the same settings
-    for all, solutions used for the scale of the outputs and for validation alone, except in the first row:
-
-    ============  =====  =====
-    loss          FNO    MgNO
-    ============  =====  =====
-    h1, labels    0.061  0.040
-    energy        0.086  0.058
-    dual          0.107  0.053
-    euclidean     0.899  0.746
-    ============  =====  =====
-
     So do not take ``euclidean`` for elliptic problems, nor this loss instead of labels where they are there. Beside
-    labels it serves samples that have none, but do not expect much: 20 labels alone gave 0.076 (FNO) and 0.056 (MgNO)
-    after 400 updates, with the dual norm on 184 more samples at weight 0.2 and as many updates 0.091 and 0.054.
+    labels it serves samples that have none; do not expect much of that.
 
     Parameters
     ----------
