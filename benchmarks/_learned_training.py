@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import time
@@ -24,7 +25,7 @@ from resolvent.training.preconditioners import (
 
 CYCLE_2D, CYCLE_3D = "CG, learned cycle", "CG, learned cycle in 3-D"
 GRAM = "CG, MgNO's Gram form"
-OWN = (0, 1, 2, 3, 4, 6, 8, 11, 16, 22, 32, 45, 64, 90)
+OWN = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80)
 """Iterations of its own whose residuals a network that is not linear is trained on."""
 
 Harvest = Callable[[Learned], Samples]
@@ -134,8 +135,8 @@ def _trained(plan: Plan, start: Trained | None, folder: Path) -> Trained:
     return Trained(Learned(network, "poisson_obstacles", span, costs | {"log": json.dumps(log)}), plan.only, log)
 
 
-def plans(quick: bool, seeds: int) -> list[Plan]:
-    """Return all trainings, in the order in which one may begin with another."""
+def cycles(quick: bool, seeds: int) -> list[Plan]:
+    """Return the trainings of networks that are linear and definite, the cycle's on its own residuals too."""
     n = 16 if quick else 64
     cycle = {"loss": "reduction", "steps": 6, "epochs": 6 if quick else 16, "residuals": 2, "lr": 4e-3}
     shape: Any = (1, 1) if quick else (2, 2)
@@ -143,7 +144,10 @@ def plans(quick: bool, seeds: int) -> list[Plan]:
         Plan(
             CYCLE_2D if seed == 0 else f"{CYCLE_2D}, seed {seed}",
             lambda: SPDCycle(dim=2, smoothing=shape),
-            ((lambda _: both_walls(n, 2, 4 if quick else 20), cycle),),
+            (
+                (lambda _: both_walls(n, 2, 4 if quick else 20), cycle),
+                (lambda M: both_walls(n, 2, 4 if quick else 20, M=M, seed=1), cycle | {"lr": 2e-3}),
+            ),
             seed=seed,
         )
         for seed in range(seeds)
@@ -169,14 +173,15 @@ def plans(quick: bool, seeds: int) -> list[Plan]:
             ),
         )
     )
-    return found + published(quick)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """What the training of a published network at one resolution is given.
+    """What the training of a network that is not linear is given on one grid.
 
-    Operators, residuals and steps of Lanczos for each; epochs on the mixtures, then epochs with residuals of its own.
+    Operators, residuals of each and steps of Lanczos; epochs with the published loss (0: none) and with the energy that
+    is left; residuals in a batch, learning rate.
     """
 
     n: int
@@ -185,62 +190,77 @@ class Effort:
     residuals: int
     krylov: int
     epochs: tuple[int, int]
-    lr: float = 1e-3
+    batch: int = 10
+    lr: float = 8e-4
 
 
 EFFORTS = (
-    Effort(64, 2, 20, 100, 600, (150, 60)),
-    Effort(128, 2, 12, 100, 600, (80, 50), 6e-4),
-    Effort(256, 2, 6, 60, 600, (60, 40), 4e-4),
-    Effort(32, 3, 10, 60, 400, (60, 30)),
-    Effort(64, 3, 4, 24, 300, (40, 20), 4e-4),
+    Effort(64, 2, 20, 100, 600, (125, 50), lr=1e-3),
+    Effort(128, 2, 10, 100, 600, (100, 38)),
+    Effort(256, 2, 5, 60, 500, (75, 30), lr=5e-4),
+    Effort(32, 3, 8, 60, 300, (80, 30), 8, 1e-3),
+    Effort(64, 3, 3, 24, 200, (0, 25), 4, 5e-4),
 )
 QUICK = (Effort(16, 2, 4, 14, 40, (2, 2)), Effort(32, 2, 3, 14, 40, (2, 1)))
 
 
-def dcdm_name(n: int, dim: int) -> str:
-    """Return the name of the method with DCDM of one resolution."""
-    return f"FlexibleCG(2), DCDM for {n}{'²' if dim == 2 else '³'}"
-
-
 def published(quick: bool) -> list[Plan]:
-    """Return the trainings of DCDM, one model a resolution, each beginning with that of the next coarser grid; NPSD."""
+    """Return the trainings of DCDM and NPSD.
+
+    DCDM has one model a grid, which begins with the weights of the next coarser one: by the published loss on mixtures
+    of Ritz vectors; and, beginning with what that gave on the coarsest grid, by energy, on residuals of its own
+    iteration too.
+    """
     found = []
-    last: dict[int, str] = {}
+    last: dict[tuple[int, str], str] = {}
     for effort in QUICK if quick else EFFORTS:
-        name = dcdm_name(effort.n, effort.dim)
-        found.append(
-            Plan(
-                name,
-                lambda e=effort: DCDM(dim=e.dim, width=4 if quick else 16),
-                _rounds(effort, "residual", 10),
-                only=effort.n,
-                start=last.get(effort.dim, ""),
-            )
-        )
-        last[effort.dim] = name
-    n = 16 if quick else 32
-    effort = Effort(n, 3, 2 if quick else 10, 14 if quick else 60, 40 if quick else 400, (1, 1) if quick else (40, 20))
-    name = f"FlexibleCG(2), NPSD for {n}³"
-    found.append(Plan(name, lambda: NPSD(coarsenings=2 if quick else 4), _rounds(effort, "plain", 4), only=n))
+        build = functools.partial(DCDM, dim=effort.dim, width=4 if quick else 16)
+        grid = f"{effort.n}{'²' if effort.dim == 2 else '³'}"
+        for kind, epochs in zip(("", " by energy"), effort.epochs, strict=True):
+            if not epochs:
+                continue
+            name = f"FlexibleCG(2), DCDM{kind} for {grid}"
+            start = last.get((effort.dim, kind), "") or last.get((effort.dim, ""), "")
+            # The mixtures of this grid were paid for by the plan this one begins with.
+            paid = start.endswith(grid)
+            harvest = functools.partial(_by_energy if kind else _mixtures, effort, paid)
+            found.append(Plan(name, build, ((harvest, _options(effort, kind, epochs)),), only=effort.n, start=start))
+            last[effort.dim, kind] = name
+    effort = QUICK_NPSD if quick else NPSD_EFFORT
+    name = f"FlexibleCG(2), NPSD for {effort.n}³"
+    rounds = (
+        (functools.partial(_mixtures, effort, False), _options(effort, "", effort.epochs[0]) | {"loss": "plain"}),
+        (functools.partial(_own_residuals, effort), _options(effort, " by energy", effort.epochs[1])),
+    )
+    found.append(Plan(name, functools.partial(NPSD, coarsenings=2 if quick else 4), rounds, only=effort.n))
     return found
 
 
-def _rounds(effort: Effort, loss: str, batch: int) -> tuple[tuple[Harvest, dict[str, Any]], ...]:
-    """Return two rounds: Ritz mixtures as published, then residuals of the network's own iteration beside them."""
+NPSD_EFFORT = Effort(32, 3, 8, 60, 300, (40, 20), 8, 1e-3)
+QUICK_NPSD = Effort(16, 3, 2, 14, 40, (1, 1), 4)
+
+
+def _options(effort: Effort, kind: str, epochs: int) -> dict[str, Any]:
+    loss = "energy" if kind else "residual"
+    return {"loss": loss, "batch_size": 1, "residuals": effort.batch, "lr": effort.lr, "epochs": epochs}
+
+
+@functools.cache
+def _mixed(effort: Effort) -> Samples:
     family = obstacles(effort.n, effort.dim, "dirichlet")
-    few: dict[str, Any] = {"loss": loss, "batch_size": 1, "residuals": batch}
+    return harvested(family, effort.operators, at=(0,), ritz=effort.residuals - 1, krylov=effort.krylov, noise=0)
 
-    def mixtures(_: Learned) -> Samples:
-        ritz = effort.residuals - 1
-        return harvested(family, effort.operators, at=(0,), ritz=ritz, krylov=effort.krylov, noise=0)
 
-    def of_its_own(recipe: Learned) -> Samples:
-        at = tuple(OWN[i % len(OWN)] for i in range(effort.residuals))
-        return harvested(family, effort.operators, at=at, ritz=0, noise=0, M=recipe, seed=1)
+def _mixtures(effort: Effort, paid: bool, _: Learned) -> Samples:
+    samples = _mixed(effort)
+    return dataclasses.replace(samples, about=samples.about | {"seconds": 0.0}) if paid else samples
 
-    first, second = effort.epochs
-    return (
-        (mixtures, {**few, "lr": effort.lr, "epochs": first}),
-        (of_its_own, {**few, "lr": 0.6 * effort.lr, "epochs": second}),
-    )
+
+def _own_residuals(effort: Effort, recipe: Learned) -> Samples:
+    at = tuple(OWN[i % len(OWN)] for i in range(effort.residuals))
+    family = obstacles(effort.n, effort.dim, "dirichlet")
+    return harvested(family, effort.operators, at=at, ritz=0, noise=0, M=recipe, seed=1)
+
+
+def _by_energy(effort: Effort, paid: bool, recipe: Learned) -> Samples:
+    return _mixtures(effort, paid, recipe).joined(_own_residuals(effort, recipe))

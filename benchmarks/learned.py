@@ -41,7 +41,8 @@ import _peers
 from _learned_methods import BASELINES, Run, classical, measured, obstacles, own, systems_of
 from _learned_protocol import checked, pays_after
 from _learned_shift import gates, growth, other_uses, published, shift
-from _learned_training import CYCLE_2D, CYCLE_3D, Trained, all_trained, plans
+from _learned_training import CYCLE_2D, CYCLE_3D, Trained, all_trained, cycles
+from _learned_training import published as published_plans
 from _report import RESULTS, about, console, has_petsc, one_thread, show, verdict, write
 
 from resolvent.datasets.families import Darcy2D
@@ -204,7 +205,8 @@ def main(arguments: list[str] | None = None) -> None:
     with one_thread():
         before = torch.get_num_threads()
         torch.set_num_threads(1)
-        networks = all_trained(plans(quick, options.seeds or (1 if quick else 5)), folder)
+        plans = cycles(quick, options.seeds or (1 if quick else 5)) + published_plans(quick)
+        networks = all_trained(plans, folder)
         if options.train_only:
             return
         report["training"] = [trained.log for trained in networks.values()]
