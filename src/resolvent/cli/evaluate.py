@@ -112,8 +112,7 @@ def _rolled_out(operator: PhysicalOperator, pairs: Pairs, rows: np.ndarray, step
 
 
 def _draw(operator: PhysicalOperator, pairs: Pairs, rows: np.ndarray, plot: Path | None, spectrum: Path | None) -> None:
-    from ..training import error_spectrum
-    from ..training.plots import plot_fields, plot_spectra
+    from ..training import error_spectrum, plot_fields, plot_spectra
     from .writing import write_figure
 
     x, y = pairs.batch(rows[:3])

@@ -139,7 +139,7 @@ def _test_errors(trained: Trained, pairs: Pairs) -> dict[str, str]:
 
 
 def _pictures(trained: Trained, pairs: Pairs, out: Path) -> list[Path]:
-    from ..training.plots import plot_fields, plot_learning_curves
+    from ..training import plot_fields, plot_learning_curves
     from .writing import write_figure
 
     rows = next(part for part in (pairs.splits["test"], pairs.splits["valid"], pairs.splits["train"]) if len(part))[:3]

@@ -11,8 +11,9 @@ import torch
 
 from ..operators.neural import MODELS, NeuralOperator, build
 from .config import RECIPES, TrainingConfig
-from .data import Pairs, as_pairs
-from .progress import ProgressCallback
+from .data.pairs import Pairs
+from .data.sources import as_pairs
+from .runs.progress import ProgressCallback
 from .trainer import Trained, Trainer
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ..datasets.storage.durable import storage_errors, write_atomically
 from ..operators.neural.spectral.frozen import real_copy
-from .checkpoint import load_model, trained_on
+from .runs.checkpoint import load_model, trained_on
 
 
 def export_trained(run: str | Path, path: str | Path, *, onnx: bool = False) -> tuple[int, ...]:

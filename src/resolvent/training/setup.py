@@ -9,11 +9,11 @@ import torch
 
 from ..operators.neural import NeuralOperator
 from .config import TrainingConfig
-from .data import Pairs
+from .data.normalisers import build_normaliser
+from .data.pairs import Pairs
 from .losses import build_loss
-from .normalisers import build_normaliser
-from .physical import PhysicalOperator
-from .solver_in_loop import Correction
+from .physics.physical import PhysicalOperator
+from .physics.solver_in_loop import Correction
 
 _CHUNK = 64
 """Samples read at a time."""

@@ -17,22 +17,23 @@ import numpy as np
 import torch
 
 from ..operators.neural import NeuralOperator
-from . import checkpoint
-from .batches import batches_in_parts
-from .card import write_card
 from .config import TrainingConfig
-from .data import Batch, Pairs, as_pairs
-from .devices import device_of
+from .data.pairs import Batch, Pairs
+from .data.sources import as_pairs
 from .errors import NonFiniteError, TrainingInterrupted
-from .folder import clear_folder, make_folder
-from .interrupts import deferred_interrupt
-from .logs import CSVRecorder, Recorder
 from .losses import build_loss
 from .objective import Average, Objective, compiled
-from .physical import PhysicalOperator
-from .processes import Processes, processes
-from .progress import Meter, ProgressCallback
-from .run_state import RunState, restore, stored
+from .physics.physical import PhysicalOperator
+from .runs import checkpoint
+from .runs.batches import batches_in_parts
+from .runs.card import write_card
+from .runs.devices import device_of
+from .runs.folder import clear_folder, make_folder
+from .runs.interrupts import deferred_interrupt
+from .runs.logs import CSVRecorder, Recorder
+from .runs.processes import Processes, processes
+from .runs.progress import Meter, ProgressCallback
+from .runs.run_state import RunState, restore, stored
 from .schedules import build_schedule
 from .setup import physical_operator, stage_grids
 

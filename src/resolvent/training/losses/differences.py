@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..geometry import Geometry
+from ..data.geometry import Geometry
 
 
 def difference(u: torch.Tensor, i: int, geometry: Geometry) -> torch.Tensor:

@@ -1,0 +1,74 @@
+"""Pairs of inputs and targets, from arrays, from datasets of this package and from other people's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ... import datasets
+from .arrays import from_arrays
+from .geometry import Geometry
+from .pairs import Pairs
+from .stored import from_dataset
+
+
+def as_pairs(
+    data: Any,
+    y: Any = None,
+    *,
+    inputs: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    steps: bool = False,
+    geometry: Geometry | None = None,
+    fractions: tuple[float, float] = (0.1, 0.0),
+    unlabelled: bool = False,
+    seed: int = 0,
+) -> Pairs:
+    """Return pairs from whatever holds them.
+
+    Parameters
+    ----------
+    data : array, tuple, dict, path, Dataset or ForeignSet
+        Arrays ``(x, y)`` or ``{"x": …, "y": …}`` of shapes (n, channels, *grid), where one of them, or on a line both,
+        may lack the axis of channels; or a dataset of this package or in a foreign format, or its path.
+    y : array, optional
+        Targets, where `data` is the array of inputs.
+    inputs, targets : sequence of str
+        Fields of a dataset. By default all inputs, with the parameters that vary and are numbers, and all solutions.
+    steps : bool
+        Make pairs of successive frames of trajectories instead of one pair (initial state, all frames).
+    geometry : Geometry, optional
+        Of arrays; points from end to end of the unit box by default.
+    fractions : (float, float)
+        Parts of arrays for validation and test; datasets bring their own split.
+    unlabelled : bool
+        Whether targets that are not-a-number throughout, in arrays, stand for samples without a label. They go into
+        the training split, for losses that need no labels.
+    seed : int
+        Of that split.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, and for unknown or unsuitable fields.
+    """
+    if isinstance(data, Pairs):
+        return data
+    if y is not None:
+        data = (data, y)
+    if isinstance(data, Mapping):
+        if not {"x", "y"} <= set(data):
+            raise ValueError(f"a mapping of arrays needs the keys 'x' and 'y', got {sorted(map(str, data))}")
+        data = (data["x"], data["y"])
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return from_arrays(data[0], data[1], geometry, fractions, seed, unlabelled)
+    if isinstance(data, str | Path):
+        from ...datasets.foreign.recognition import foreign_format
+
+        data = datasets.open_foreign(data) if foreign_format(Path(data)) is not None else datasets.open(data)
+    if isinstance(data, datasets.Dataset | datasets.ForeignSet):
+        return from_dataset(data, inputs, targets, steps)
+    raise TypeError(
+        f"expected arrays (x, y), a dict with 'x' and 'y', a dataset or its path, got {type(data).__name__}"
+    )
