@@ -47,6 +47,8 @@ def evaluate(
     for target, endings in ((plot, PICTURES), (spectrum, PICTURES), (csv, (".csv",))):
         if target is not None:
             check_target(target, endings, data)
+    if rollout is not None and stride:
+        raise InputError("--rollout goes on the whole grid, and --stride asks for others", "leave one of them out")
     tables = []
     for number, path in enumerate(data):
         operator, origin, pairs = opened(model, path, device)

@@ -122,3 +122,15 @@ def test_weights_made_without_gradients_serve_in_training():
     u = torch.ones(4, requires_grad=True)
     (u.square() * geometry.quadrature(u)).sum().backward()
     assert u.grad is not None and u.grad.sum() == pytest.approx(2.0)
+
+
+def test_the_same_box_with_other_numbers_of_points():
+    geometry = Geometry([2.0 + 4.0 * np.linspace(0.0, 1.0, 9), np.arange(8) / 8], periodic=[False, True])
+    finer = geometry.regridded([17, 16])
+    assert finer.grid == (17, 16) and finer.ends == geometry.ends and finer.positions == geometry.positions
+    assert finer.subsampled(2) == geometry and geometry.regridded((9, 8)) is geometry
+    uneven = Geometry([np.linspace(0.0, 1.0, 9) ** 2])
+    assert uneven.regridded([9]) is uneven
+    for other, grid in ((uneven, [17]), (geometry, [17])):
+        with pytest.raises(ValueError, match="there is no rule for them"):
+            other.regridded(grid)

@@ -1,5 +1,7 @@
 """Pairs from arrays and datasets."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -148,3 +150,77 @@ def test_bad_data(darcy):
         as_pairs(darcy, steps=True)
     with pytest.raises(ValueError, match="does not lie on the grid"):
         as_pairs(good, good, geometry=Geometry.unit((9, 9)))
+
+
+def test_options_of_another_kind_of_data(darcy):
+    x = np.zeros((10, 1, 8, 8))
+    for data, options, message in (
+        ((x, x), {"inputs": ["a"]}, "inputs chooses among the fields of a dataset, and the data are arrays: leave"),
+        ((x, x), {"steps": True}, "steps divides the trajectories of a dataset, and the data are arrays"),
+        (
+            darcy,
+            {"fractions": (0.2, 0.1)},
+            r"fractions divides arrays, .* own split, and the data are a dataset \(.*h5\)",
+        ),
+        (darcy, {"unlabelled": True}, "unlabelled is about rows of arrays, and the data are a dataset"),
+        (darcy, {"geometry": Geometry.unit((8, 8))}, "stores the coordinates of its points: leave geometry out"),
+        (as_pairs(x, x), {"targets": ["u"]}, "targets chooses .* the data are pairs that are made: leave targets out"),
+        (as_pairs(x, x), {"geometry": Geometry.unit((8, 8))}, "geometry says where the points of arrays lie"),
+        (as_pairs(x, x), {"y": x}, "y goes with an array of inputs"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            as_pairs(data, **options)
+
+
+@pytest.fixture
+def tensors(tmp_path):
+    """Write x and y of given shapes as neuraloperator does."""
+
+    def write(x, y):
+        for name, n in (("train", 8), ("test", 2)):
+            content = {"x": torch.rand(n, *x), "y": torch.rand(n, *y)}
+            torch.save(content, tmp_path / f"set_{name}_{x[-1]}.pt")
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "grid"),
+    [
+        ((9, 9), (9, 9), (9, 9)),
+        ((1, 9, 9), (1, 9, 9), (9, 9)),
+        ((2, 9, 9), (1, 9, 9), (9, 9)),
+        ((9,), (4, 9), (9,)),
+        ((5, 6, 7), (5, 6, 7), (5, 6, 7)),
+    ],
+)
+def test_tensors_without_coordinates_are_assumed_to_fill_the_unit_box(tensors, x, y, grid):
+    pairs = as_pairs(tensors(x, y))
+    assert pairs.geometry == Geometry.unit(grid) and "assumed" in pairs.about["coordinates"]
+    assert [len(pairs.splits[name]) for name in ("train", "valid", "test")] == [8, 0, 2]
+    assert pairs.batch(np.arange(2))[1].shape == (2, pairs.c_out, *grid)
+
+
+def test_the_geometry_of_tensors_can_be_given(tensors):
+    cells = Geometry.unit((9, 9), "centres")
+    pairs = as_pairs(tensors((9, 9), (9, 9)), geometry=cells)
+    assert pairs.geometry == cells and "coordinates" not in pairs.about
+
+
+def test_tensors_without_a_common_grid(tensors):
+    with pytest.raises(ValueError, match=r"stores no coordinates, and samples of shape \(9, 9\) and \(7, 7\) have no"):
+        as_pairs(tensors((9, 9), (7, 7)))
+
+
+@pytest.mark.parametrize("options", [{"grid": "cell"}, {"grid": "vertex"}])
+def test_tensors_of_this_package_have_its_coordinates(tmp_path, options):
+    family = datasets.families.get("darcy", resolution=9, **options)
+    with datasets.generate(family, 10, out=tmp_path / "darcy.h5") as ours:
+        datasets.export(ours, "neuraloperator", tmp_path / "set")
+        theirs = as_pairs(tmp_path / "set")
+        assert theirs.geometry == as_pairs(ours).geometry and "coordinates" not in theirs.about
+    record = tmp_path / "set" / "provenance.json"
+    for wrong in ("[]", "{", json.dumps({**json.loads(record.read_text()), "family": "none"})):
+        record.write_text(wrong)
+        assert "assumed" in as_pairs(tmp_path / "set").about["coordinates"]

@@ -184,16 +184,51 @@ class Geometry:
 
     def quadrature(self, like: torch.Tensor) -> torch.Tensor:
         """Return the weights of all points with the dtype and device of a tensor."""
-        key = (like.dtype, like.device)
+        return self._kept("weights", self.weights, like)
+
+    def gaps(self, i: int, like: torch.Tensor) -> torch.Tensor:
+        """Return the distances between neighbours on an axis, with the dtype and device of a tensor.
+
+        On a periodic axis the last one is that from the last point to the first.
+        """
+        gaps = np.diff(self.axes[i])
+        if self.periodic[i]:
+            gaps = np.append(gaps, self.lengths[i] - gaps.sum())
+        return self._kept(f"gaps {i}", gaps, like)
+
+    def _kept(self, name: str, values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+        """Return an array on the device of a tensor: copied once, since the device would wait for every copy."""
+        key = (name, like.dtype, like.device)
         if key not in self._tensors:
             # Made in inference mode, it could never take part in training.
             with torch.inference_mode(False):
-                self._tensors[key] = torch.as_tensor(self.weights).to(like.device, like.dtype)
+                self._tensors[key] = torch.as_tensor(values).to(like.device, like.dtype)
         return self._tensors[key]
 
     @functools.cached_property
-    def _tensors(self) -> dict[tuple[torch.dtype, torch.device], torch.Tensor]:
+    def _tensors(self) -> dict[tuple[str, torch.dtype, torch.device], torch.Tensor]:
         return {}
+
+    def regridded(self, grid: Sequence[int]) -> Geometry:
+        """Return the same box with other numbers of points, which lie on it as those of this one do.
+
+        Raises
+        ------
+        ValueError
+            For another number of axes, and for points that are not equidistant.
+
+        Examples
+        --------
+        >>> Geometry.unit([8], "centres").regridded([4]) == Geometry.unit([4], "centres")
+        True
+        """
+        if tuple(grid) == self.grid:
+            return self
+        if len(grid) != self.dim or None in self.positions:
+            raise ValueError(f"{self!r} cannot be given {' × '.join(map(str, grid))} points: there is no rule for them")
+        unit = Geometry.unit(grid, [place for place in self.positions if place is not None])
+        axes = [a + (b - a) * axis for axis, (a, b) in zip(unit.axes, self.ends, strict=True)]
+        return Geometry(tuple(axes), self.periodic, self.ends)
 
     def subsampling(self, stride: int) -> tuple[slice, ...]:
         """Return which points a grid with `stride` times the spacing has; index the fields with it.

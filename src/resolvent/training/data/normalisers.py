@@ -88,10 +88,19 @@ class Normaliser(torch.nn.Module):
         """
         if self.kind == "none":
             return self
-        moments = _Moments(self.channels, self.grid, weights)
-        for number, batch in enumerate([batches] if isinstance(batches, np.ndarray | torch.Tensor) else batches):
-            values = batch.detach().cpu().numpy() if isinstance(batch, torch.Tensor) else np.asarray(batch)
-            moments.add(values.astype(np.float64), number)
+        moments = self.moments(weights)
+        for batch in [batches] if isinstance(batches, np.ndarray | torch.Tensor) else batches:
+            moments.add(batch)
+        return self.take(moments)
+
+    def moments(self, weights: np.ndarray | None = None) -> Moments:
+        """Return what adds up batches for `take`, where one pass over the data serves several ends."""
+        return Moments(self.channels, self.grid, weights)
+
+    def take(self, moments: Moments) -> Self:
+        """Take shift and scale from all batches that were added; ValueError for too few samples."""
+        if self.kind == "none":
+            return self
         if moments.samples < (2 if self.kind == "per_point" else 1):
             raise ValueError(
                 f"a {self.kind} normaliser needs at least {2 if self.kind == 'per_point' else 1} training samples, got "
@@ -159,7 +168,7 @@ def build_normaliser(kind: Kind, channels: int, grid: Sequence[int] | None = Non
     return Normaliser(kind, channels, grid if kind == "per_point" else None)
 
 
-class _Moments:
+class Moments:
     """Mean, sum of squared deviations and extremes, updated batch by batch.
 
     The update of Chan, Golub, LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979:
@@ -169,11 +178,15 @@ class _Moments:
     def __init__(self, channels: int, grid: tuple[int, ...] | None, weights: np.ndarray | None) -> None:
         self.channels, self.grid, self.weights = channels, grid, weights
         shape = (channels, *(grid or ()))
-        self.samples, self.weight = 0, 0.0
+        self.batches, self.samples, self.weight = 0, 0, 0.0
         self.mean, self.squares = np.zeros(shape), np.zeros(shape)
         self.smallest, self.largest = np.full(shape, np.inf), np.full(shape, -np.inf)
 
-    def add(self, x: np.ndarray, number: int) -> None:
+    def add(self, batch: Batch) -> None:
+        """Take a batch (n, C, *grid) into account; ValueError for values that are not finite, or another shape."""
+        values = batch.detach().cpu().numpy() if isinstance(batch, torch.Tensor) else np.asarray(batch)
+        x, number = values.astype(np.float64), self.batches
+        self.batches += 1
         if x.ndim < 3 or x.shape[1] != self.channels or (self.grid is not None and x.shape[2:] != self.grid):
             expected = ", ".join(map(str, self.grid)) if self.grid else "points of each axis"
             raise ValueError(f"batch {number} must be (samples, {self.channels}, {expected}), got shape {x.shape}")

@@ -15,21 +15,30 @@ from ...datasets.channels import channel_count, chosen_names, stacked
 from .geometry import Geometry
 from .pairs import SPLITS, STEPS, Batch, Pairs
 
+ASSUMED = "none stored: equidistant points from end to end of the unit box are assumed"
 IN_MEMORY = 2 * 2**30
 """Bytes of pairs up to which a set is read once and kept."""
 
 
-def from_dataset(dataset: Any, inputs: Sequence[str], targets: Sequence[str], steps: bool) -> Pairs:
+def from_dataset(
+    dataset: Any, inputs: Sequence[str], targets: Sequence[str], steps: bool, geometry: Geometry | None
+) -> Pairs:
     """Return the pairs of a dataset, with its own split; see `as_pairs`."""
     axes = {name: values for name, values in dataset.axes.items() if name != "t"}
-    if not axes:
-        raise ValueError(f"{dataset.path} stores no coordinates of its grid: read its arrays and give them as (x, y)")
-    grid = tuple(len(axis) for axis in axes.values())
+    if axes and geometry is not None:
+        raise ValueError(f"{dataset.path} stores the coordinates of its points: leave geometry out")
+    assumed = not axes and geometry is None
+    if axes:
+        geometry = Geometry(tuple(axes.values()), (_periodic(dataset),) * len(axes))
+    elif geometry is None:
+        geometry = Geometry.unit(_grid_of_tensors(dataset))
+    grid = geometry.grid
     frames = len(dataset.axes["t"]) if "t" in dataset.axes else 0
     targets = chosen_names(dataset.fields, targets, "solution", grid)
     inputs = chosen_names(dataset.fields, inputs or _default_inputs(dataset, grid, frames), "input", grid)
-    geometry = Geometry(tuple(axes.values()), (_periodic(dataset),) * len(grid))
     about = _about(dataset, inputs, targets)
+    if assumed:
+        about["coordinates"] = ASSUMED
     split_of = np.asarray(dataset.split_of[dataset.index] if hasattr(dataset, "split_of") else dataset.column("split"))
     splits = {name: np.flatnonzero(split_of == i) for i, name in enumerate(SPLITS)}
     widths = [sum(channel_count(name, dataset.fields[name], grid) for name in names) for names in (inputs, targets)]
@@ -53,6 +62,21 @@ def from_dataset(dataset: Any, inputs: Sequence[str], targets: Sequence[str], st
     if 4 * len(split_of) * (pairs.c_in + pairs.c_out) * int(np.prod(grid)) * (frames if steps else 1) <= IN_MEMORY:
         pairs = _kept(pairs)
     return pairs
+
+
+def _grid_of_tensors(dataset: Any) -> tuple[int, ...]:
+    """Return the grid that input and solution of a set without coordinates share, by the shapes of their samples.
+
+    Equal shapes are those of one field each, without an axis of channels, as the loader of such files takes them.
+    """
+    x, y = (dataset.fields[next(iter(dataset.names(role)))].shape for role in ("input", "solution"))
+    for grid, fits in ((x, x == y and x[:1] != (1,)), (x[1:], x[1:] == y[1:]), (x, y[1:] == x), (y, x[1:] == y)):
+        if fits and 1 <= len(grid) <= 3 and min(grid) > 1:
+            return tuple(grid)
+    raise ValueError(
+        f"{dataset.path} stores no coordinates, and samples of shape {x} and {y} have no grid in common: read its "
+        "arrays and give them as (x, y)"
+    )
 
 
 def _default_inputs(dataset: Any, grid: tuple[int, ...], frames: int) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ...operators.neural.model import check_whole
+from ...operators.neural.spectral.transforms import kept_matrix
 from ..data.normalisers import Normaliser, build_normaliser
 from .solver_in_loop import Correction
 
@@ -129,25 +130,26 @@ class PhysicalOperator(torch.nn.Module):
         return corrected
 
     def with_boundary(self, y: torch.Tensor) -> torch.Tensor:
-        """Return fields with the given values at boundary points; a mask, so that one product does it."""
+        """Return fields with the given values at boundary points; the mask of a grid is made once and kept."""
         if all(value is None for value in self.boundary):
             return y
-        d = y.ndim - 2
-        axes = range(d) if self.boundary_axes is None else self.boundary_axes
-        inside = torch.ones((), dtype=y.dtype, device=y.device)
-        for i, n in enumerate(y.shape[2:]):
-            line = torch.ones(n, dtype=y.dtype, device=y.device)
-            if i in axes:
-                at = torch.arange(n, device=y.device)
-                line = ((at > 0) & (at < n - 1)).to(y.dtype)
-            inside = inside[..., None] * line
-        free = [value is None for value in self.boundary]
-        values = torch.tensor([value or 0.0 for value in self.boundary], dtype=y.dtype, device=y.device)
-        if any(free):
-            held = torch.tensor([not f for f in free], dtype=y.dtype, device=y.device).reshape(-1, *[1] * d)
-            inside = 1.0 - held * (1.0 - inside)
+        grid, values = tuple(y.shape[2:]), tuple(self.boundary)
+        axes = tuple(i for i in range(len(grid)) if self.boundary_axes is None or i in self.boundary_axes)
+
+        def free() -> torch.Tensor:
+            inside = torch.ones(len(values), *grid)
+            for channel, value in zip(inside, values, strict=True):
+                for i in axes if value is not None else ():
+                    channel.select(i, 0).zero_()
+                    channel.select(i, -1).zero_()
+            return inside
+
+        def given() -> torch.Tensor:
+            return torch.tensor([value or 0.0 for value in values], dtype=torch.float64).reshape(-1, *[1] * len(grid))
+
+        inside = kept_matrix(("free points", grid, axes, tuple(v is None for v in values)), free, y)
         # where, not a product: what is not finite at a boundary point must not survive there.
-        return torch.where(inside > 0.0, y, values.reshape(-1, *[1] * d))
+        return torch.where(inside > 0.0, y, kept_matrix(("boundary values", len(grid), values), given, y))
 
     @overload
     def predict(self, x: np.ndarray, batch_size: int = ...) -> np.ndarray: ...

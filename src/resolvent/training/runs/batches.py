@@ -15,21 +15,23 @@ Parts = list[tuple[np.ndarray, Batch]]
 
 
 def batches_in_parts(
-    pairs: Pairs, batches: Sequence[np.ndarray], team: Processes, parts: int
+    pairs: Pairs, batches: Sequence[np.ndarray], team: Processes, parts: int, pinned: bool = False
 ) -> Iterator[tuple[np.ndarray, Parts]]:
     """Yield each batch with what this process has of it, in parts, the next one being read meanwhile.
 
     Every process takes part in every gradient: one that has no samples in a part gets one of the batch under the number
-    −1, which stands for weight zero.
+    −1, which stands for weight zero. `pinned` memory is what a GPU copies from while it computes.
     """
+
+    def held(rows: np.ndarray) -> Batch:
+        x, y = pairs.batch(rows)
+        return (x.pin_memory(), y.pin_memory()) if pinned else (x, y)
 
     def read(batch: np.ndarray) -> Parts:
         shares = np.array_split(team.share(batch), parts)
         if team.count == 1:
             shares = [share for share in shares if len(share)]
-        return [
-            (share, pairs.batch(share)) if len(share) else (np.array([-1]), pairs.batch(batch[:1])) for share in shares
-        ]
+        return [(share, held(share)) if len(share) else (np.array([-1]), held(batch[:1])) for share in shares]
 
     if not len(batches):
         return

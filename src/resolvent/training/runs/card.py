@@ -34,6 +34,7 @@ def card(model: PhysicalOperator, config: TrainingConfig, pairs: Pairs, state: R
         "source": about["source"],
         **{key: about[key] for key in ("title", "equation", "domain", "boundary", "law", "licence") if key in about},
         "grid": f"{grid} points",
+        **({"coordinates": about["coordinates"]} if "coordinates" in about else {}),
         "samples": counted,
         "labels": certified,
         **({"content": f"sha256 {about['content_sha256']}"} if "content_sha256" in about else {}),

@@ -93,21 +93,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Physical
     FileNotFoundError, CheckpointError
     """
     path = located(path)
-    model = model_of(load(path), path)
-    model.eval()
-    return model.to(device_of(device))
-
-
-def model_of(content: dict[str, Any], path: Path) -> PhysicalOperator:
-    """Build the model of a checkpoint, with the averaged parameters where there are any."""
-    try:
-        described = content["model"]
-        known = {entry.model.__name__: entry.model for entry in MODELS.values()}
-        model = PhysicalOperator.with_options(known[described["name"]](**described["options"]), described["physical"])
-        model.load_state_dict(content["average"] or content["parameters"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} does not describe a model of this version: {error}") from error
-    return model
+    return _model(load(path), path, device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +122,29 @@ class TrainedOn:
 def trained_on(path: str | Path) -> TrainedOn:
     """Return what the model in a checkpoint or folder was trained on."""
     path = located(path)
+    return _origin(load(path), path)
+
+
+def load_trained(path: str | Path, device: str | torch.device = "cpu") -> tuple[PhysicalOperator, TrainedOn]:
+    """Return what `load_model` and `trained_on` do, reading the file once."""
+    path = located(path)
     content = load(path)
+    return _model(content, path, device), _origin(content, path)
+
+
+def _model(content: dict[str, Any], path: Path, device: str | torch.device) -> PhysicalOperator:
+    """Build the model of a checkpoint, with the averaged parameters where there are any."""
+    try:
+        described = content["model"]
+        known = {entry.model.__name__: entry.model for entry in MODELS.values()}
+        model = PhysicalOperator.with_options(known[described["name"]](**described["options"]), described["physical"])
+        model.load_state_dict(content["average"] or content["parameters"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not describe a model of this version: {error}") from error
+    return model.eval().to(device_of(device))
+
+
+def _origin(content: dict[str, Any], path: Path) -> TrainedOn:
     try:
         about = content["data"]["about"]
         geometry = Geometry.from_description(content["geometry"])

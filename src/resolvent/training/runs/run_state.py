@@ -15,6 +15,9 @@ from ..errors import CheckpointError
 from . import checkpoint
 
 if TYPE_CHECKING:
+    from ...operators.neural import NeuralOperator
+    from ..config import TrainingConfig
+    from ..data.pairs import Pairs
     from ..trainer import _Run
 
 
@@ -105,17 +108,18 @@ def stored(run: _Run, *, complete: bool = False) -> dict[str, Any]:
     return content
 
 
-def restore(run: _Run, content: dict[str, Any], path: Path) -> None:
-    """Set a run to where its checkpoint stands; CheckpointError if that is of another run."""
-    network = run.model.net
+def check_same(
+    content: dict[str, Any], network: NeuralOperator, config: TrainingConfig, pairs: Pairs, path: Path
+) -> None:
+    """Raise CheckpointError unless a checkpoint is of a run of this network, configuration and data."""
     if "state" not in content:
         raise CheckpointError(f"{path} holds a model but not its training: it cannot be continued")
-    splits = {name: np.asarray(rows).tolist() for name, rows in run.pairs.splits.items()}
+    splits = {name: np.asarray(rows).tolist() for name, rows in pairs.splits.items()}
     for what, found, wanted in (
         ("model", [content["model"]["name"], content["model"]["options"]], [type(network).__name__, network.options]),
-        ("configuration", content["config"], run.config.as_dict()),
-        ("data", content["data"]["fingerprint"], run.pairs.fingerprint),
-        ("grid", content["geometry"], run.pairs.geometry.description()),
+        ("configuration", content["config"], config.as_dict()),
+        ("data", content["data"]["fingerprint"], pairs.fingerprint),
+        ("grid", content["geometry"], pairs.geometry.description()),
         ("split", {name: rows.tolist() for name, rows in content["splits"].items()}, splits),
     ):
         if found != wanted:
@@ -124,6 +128,10 @@ def restore(run: _Run, content: dict[str, Any], path: Path) -> None:
                 f"{path} belongs to another {what}{told}. Give the same to continue, another folder, or resume=False "
                 "to begin anew"
             )
+
+
+def restore(run: _Run, content: dict[str, Any]) -> None:
+    """Set a run to where its checkpoint stands."""
     run.model.load_state_dict(content["parameters"])
     if run.average is not None:
         run.average.model.load_state_dict(content["average"])
