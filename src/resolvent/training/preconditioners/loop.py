@@ -13,11 +13,11 @@ import torch
 
 from ...operators.neural.model import check_among, check_whole
 from ...solvers.learned.network import PreconditionerNetwork
-from .. import checkpoint
 from ..errors import CheckpointError, NonFiniteError, TrainingInterrupted
-from ..interrupts import deferred_interrupt
-from ..logs import CSVRecorder
-from ..progress import ProgressCallback, TrainingProgress
+from ..runs import checkpoint
+from ..runs.interrupts import deferred_interrupt
+from ..runs.logs import CSVRecorder
+from ..runs.progress import ProgressCallback, TrainingProgress
 from ..schedules import build_schedule
 from .losses import STEPS, Name, loss_of
 from .samples import Samples
