@@ -101,13 +101,8 @@ class Level:
             across = torch.stack([torch.zeros_like(outer), outer], 2 + a).flatten(1 + a, 2 + a)
             faces.append(0.5 * gather(across[:, None])[:, 0])
         diagonal, stacked = 0.5 * gather(total[:, None])[:, 0], torch.stack(faces, 1)
-        coupled = stacked.sum(1)
-        for a in range(dim):
-            coupled = coupled + _behind(stacked[:, a], a)
-        inside = coupled > NEGLIGIBLE * diagonal.abs()
         # A coarse cell whose fine ones have neighbours only within is a pocket: its own equation is still solved.
-        inside = inside | (gather(self.fluid[:, None])[:, 0] > 0)
-        inside = inside & (diagonal > 0)
+        inside = (gather(self.fluid[:, None])[:, 0] > 0) & (diagonal > 0)
         return Level(torch.where(inside, diagonal, torch.ones_like(diagonal)), stacked, inside.to(diagonal.dtype))
 
     def to_dense(self) -> torch.Tensor:
