@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from typing import Any, cast, final
 
@@ -128,15 +129,17 @@ class CompiledCycle:
         counts = len(network.finest), len(network.coarser)
         plan = _plan(grid, network.coarsest, counts, (len(finest.offsets), len(coarser.offsets)))
         self.table = plan.table
-        self.K = np.zeros(plan.entries, np.int16 if whole else real)
-        self.F = np.zeros(plan.fields, real)
-        self.V = np.zeros(plan.vectors, real)
-        self.row = np.empty(plan.line, real)
+        self.F, self.V, self.row, self.K = _pieces(
+            (plan.fields, real), (plan.vectors, real), (plan.line, real), (plan.entries, np.dtype("i2") if whole else real)
+        )
+        self.V[...] = 0
+        if not whole:
+            self.K[...] = 0  # beyond the ends of lines, where it meets zeros
         self.units = np.ones((len(plan.grids), max(counts)))
         given = level.diagonal[0].numpy()
         box = (grid[0], grid[1] if dim == 3 else 1, grid[-1])
         least = float(given.min())
-        self.scale = np.sqrt(least / given).reshape(box).astype(real)
+        self.scale = np.sqrt((least / given).astype(real)).reshape(box)
         self.unit = least
         padded = level.padded() if len(plan.grids) > 1 else level
         D, T, fluid = (f[0].numpy() for f in (padded.diagonal, padded.faces, padded.fluid))
@@ -205,6 +208,21 @@ class CompiledCycle:
                 size / self.unit,
                 out,
             )
+
+
+def _pieces(*wanted: tuple[int, np.dtype[Any]]) -> list[Array]:
+    """Return arrays of given sizes and types in one piece of memory.
+
+    The system takes pages back when several large arrays are let go of, and to get them anew for the next operator
+    takes as long as to compute what goes there; one piece is kept.
+    """
+    ends = list(itertools.accumulate(-(-count * kind.itemsize // 64) * 64 for count, kind in wanted))
+    memory = np.empty(ends[-1], np.uint8)
+    starts = [0, *ends[:-1]]
+    return [
+        memory[start : start + count * kind.itemsize].view(kind)
+        for start, (count, kind) in zip(starts, wanted, strict=True)
+    ]
 
 
 def _inverse(D: Array, T: Array) -> Array:

@@ -55,39 +55,38 @@ def field_row(level, number, k, j):  # type: ignore[no-untyped-def]
     return level[FIELDS] + (number * level[PLANES] + k) * line + j * (level[CELLS] + 2)
 
 
-@inlined
-def nine(K, i, j, k, m, turned, x, p, q, r, add, out, n):  # type: ignore[no-untyped-def]
-    """out = or += Σ K x over three offsets on each of three rows: K at i, j, k and x at p, q, r.
+@helper
+def nine(K, i, j, k, m, turned, x, p, q, r, out, n):  # type: ignore[no-untyped-def]
+    """out += Σ K x over three offsets on each of three rows: K at i, j, k and x at p, q, r.
 
     Offsets are m apart. `turned` is 1 for the transposed stencil: entries and x are then those of the cells behind.
     """
     i, j, k, m, s = uint64(i), uint64(j), uint64(k), uint64(m), uint64(turned)
     p, q, r, d = uint64(p), uint64(q), uint64(r), uint64(1) - uint64(2 * turned)
-    real, zero = x.dtype.type, x.dtype.type(0)
+    real = x.dtype.type
     for step in range(n):
         f = uint64(step)
-        begin = out[f] if add else zero
-        out[f] = begin + (
+        out[f] += (
             (real(K[i + s + f]) * x[p - d + f] + real(K[i + m + f]) * x[p + f] + real(K[i + m + m - s + f]) * x[p + d + f])
             + (real(K[j + s + f]) * x[q - d + f] + real(K[j + m + f]) * x[q + f] + real(K[j + m + m - s + f]) * x[q + d + f])
             + (real(K[k + s + f]) * x[r - d + f] + real(K[k + m + f]) * x[r + f] + real(K[k + m + m - s + f]) * x[r + d + f])
         )
 
 
-@inlined
+@helper
 def five(K, i, j, k, m, turned, x, p, q, r, out, n):  # type: ignore[no-untyped-def]
-    """out = Σ K x over three offsets on a row, K at j and x at q, and one on each of two others."""
+    """out += Σ K x over three offsets on a row, K at j and x at q, and one on each of two others."""
     i, j, k, m, s = uint64(i), uint64(j), uint64(k), uint64(m), uint64(turned)
     p, q, r, d = uint64(p), uint64(q), uint64(r), uint64(1) - uint64(2 * turned)
     real = x.dtype.type
     for step in range(n):
         f = uint64(step)
-        out[f] = (real(K[i + f]) * x[p + f] + real(K[k + f]) * x[r + f]) + (
+        out[f] += (real(K[i + f]) * x[p + f] + real(K[k + f]) * x[r + f]) + (
             real(K[j + s + f]) * x[q - d + f] + real(K[j + m + f]) * x[q + f] + real(K[j + m + m - s + f]) * x[q + d + f]
         )
 
 
-@inlined
+@helper
 def two(K, i, k, x, p, r, out, n):  # type: ignore[no-untyped-def]
     """out += Σ K x over one offset on each of two rows."""
     i, k, p, r = uint64(i), uint64(k), uint64(p), uint64(r)
@@ -110,9 +109,11 @@ def stencil_line(level, block, k, K, V, turned, out):  # type: ignore[no-untyped
     sign = 1 - 2 * turned
     first, last = (behind, before) if turned else (before, behind)
     p, r = x - sign * plane, x + sign * plane
+    for step in range(n):
+        out[uint64(step)] = 0
     if level[HALO] == 0:
         if offsets == 9:
-            nine(K, first, here + 3 * m, last + 6 * m, m, turned, V, p, x, r, False, out, n)
+            nine(K, first, here + 3 * m, last + 6 * m, m, turned, V, p, x, r, out, n)
         else:
             five(K, first, here + m, last + 4 * m, m, turned, V, p, x, r, out, n)
         return
@@ -121,7 +122,7 @@ def stencil_line(level, block, k, K, V, turned, out):  # type: ignore[no-untyped
         for part, i, y in ((0, first, p), (9 * m, here, x), (18 * m, last, r)):
             i += part
             a, b = y - sign * stride, y + sign * stride
-            nine(K, i + up, i + 3 * m, i + 6 * m - up, m, turned, V, a, y, b, part > 0, out, n)
+            nine(K, i + up, i + 3 * m, i + 6 * m - up, m, turned, V, a, y, b, out, n)
     else:
         five(K, first, here + 2 * m, last + 6 * m, m, turned, V, p, x, r, out, n)
         two(K, here + m + up, here + 5 * m - up, V, x - sign * stride, x + sign * stride, out, n)
@@ -145,7 +146,7 @@ def combine_line(d, i, s, j, factor, x, n):  # type: ignore[no-untyped-def]
         s[j + f] = d[i + f] * s[j + f] + factor * x[f]
 
 
-@inlined
+@helper
 def gather_row(fine, i, s, j, add, out, n):  # type: ignore[no-untyped-def]
     """out = or += fine · s."""
     i, j, zero = uint64(i), uint64(j), out.dtype.type(0)
@@ -224,9 +225,7 @@ def store(level, k, scale, factor, V, out):  # type: ignore[no-untyped-def]
 def go_down(level, below, units, K, F, V, row, first, scale, factor, r):  # type: ignore[no-untyped-def]
     """Write all S s of a level, and the residual of the level below; on the first level load r too."""
     planes, blocks, n = level[PLANES], level[BLOCKS], line_length(level) - 2
-    if first:
-        load(level, 0, scale, factor, r, V)
-    for step in range(planes + blocks - 1):
+    for step in range(-1, planes + blocks - 1):
         if first and step + 1 < planes:
             load(level, step + 1, scale, factor, r, V)
         for block in range(blocks):

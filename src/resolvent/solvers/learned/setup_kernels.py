@@ -19,11 +19,63 @@ compiled = _njit(**_options)
 helper = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 inlined = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 
-TAPS = 9
-"""Numbers of the image, three on each of three rows, that a pass takes in at once; and for three fields."""
+_finite: Any = numba.njit(**_options | {"fastmath": {"contract", "nnan", "nsz"}})
+"""For entries that are known to be finite: only without NaN is a maximum vectorised."""
 
 
-@inlined
+@_finite
+def copy_faces(upper, faces):  # type: ignore[no-untyped-def]
+    """Write −upper to `faces`, at least zero, and zero where `upper` has no entry; return the largest of `upper`."""
+    planes, rows, cells = upper.shape
+    all_planes, all_rows, all_cells = faces.shape
+    most = 0.0
+    for k in range(all_planes):
+        for j in range(all_rows):
+            if k >= planes or j >= rows:
+                for i in range(all_cells):
+                    faces[k, j, i] = 0.0
+                continue
+            for i in range(cells):
+                value = upper[k, j, i]
+                most = max(most, value)
+                faces[k, j, i] = max(-value, 0.0)
+            for i in range(cells, all_cells):
+                faces[k, j, i] = 0.0
+    return most
+
+
+@_finite
+def mark_domain(D, T, negligible, fluid):  # type: ignore[no-untyped-def]
+    """Write 1 to `fluid` where couplings are more than `negligible` · D, else 0; return by how much they exceed D.
+
+    Fields are (planes, rows, cells), with one row in two dimensions, and `T` has one for each axis.
+    """
+    planes, rows, cells = D.shape
+    y, x = len(T) - 2, len(T) - 1
+    excess = -np.inf
+    for k in range(planes):
+        for j in range(rows):
+            for i in range(cells):
+                fluid[k, j, i] = T[0, k, j, i] + T[x, k, j, i]
+            for i in range(1, cells):
+                fluid[k, j, i] += T[x, k, j, i - 1]
+            if k > 0:
+                for i in range(cells):
+                    fluid[k, j, i] += T[0, k - 1, j, i]
+            if y > 0:
+                for i in range(cells):
+                    fluid[k, j, i] += T[y, k, j, i]
+            if y > 0 and j > 0:
+                for i in range(cells):
+                    fluid[k, j, i] += T[y, k, j - 1, i]
+            for i in range(cells):
+                coupled = fluid[k, j, i]
+                excess = max(excess, coupled - D[k, j, i])
+                fluid[k, j, i] = 1.0 if coupled > negligible * D[k, j, i] else 0.0
+    return excess
+
+
+@helper
 def three_fields(w, i, image, p, q, r, out, o, m, n):  # type: ignore[no-untyped-def]
     """Add Σ w image to three fields, m apart; nine numbers of the image each, three on each of three rows.
 
@@ -240,14 +292,6 @@ def level_fields(
         if k < 0:
             continue
         before, middle, behind = ((k + 2) % 3) * plane, (k % 3) * plane, slot
-        if coarse >= 0:
-            o, i = coarse + k * line, k * rows * cells
-            for j in range(rows):
-                q, p = uint64(o + j * stride), uint64(i + j * cells)
-                inside = fluid.reshape(-1)
-                for step in range(cells):
-                    f = uint64(step)
-                    F[q + f] = root_size / math.sqrt(d[p + f]) * inside[p + f]
         for begin in range(0, rows, together):
             n = min(together, rows - begin) * stride
             start, n = begin * stride, n - 2
@@ -268,11 +312,13 @@ def level_fields(
                         three_fields(W, i, image, a, a + stride, a + 2 * stride, values, o, m, n)
                         i += 27
             if coarse >= 0:
-                g, q = uint64(correction * m), uint64(coarse + k * line + start)
-                softplus(values, g, bits, powers, parts, n)
-                for step in range(n):
-                    f = uint64(step)
-                    F[q + f] *= values[g + f]
+                softplus(values, correction * m, bits, powers, parts, n)
+                for j in range(begin, min(begin + together, rows)):
+                    g, q = uint64(correction * m + (j - begin) * stride), uint64(coarse + k * line + j * stride)
+                    i, inside = uint64((k * rows + j) * cells), fluid.reshape(-1)
+                    for step in range(cells):
+                        f = uint64(step)
+                        F[q + f] = values[g + f] * (root_size / math.sqrt(d[i + f]) * inside[i + f])
             if blocks == 0:
                 continue
             # Vectors of a level take C₀ of the block before them and E of the one behind.
