@@ -16,9 +16,10 @@ import torch
 from ...operators import Array
 from . import cycle_kernels as kernels
 from .cycle import FLOOR, SmoothingBlock, SPDCycle, not_definite
+from .field_kernels import level_fields
+from .level_kernels import coarsen, dense
 from .levels import Level
-from .setup_kernels import coarsen, dense, level_fields
-from .stencils import ImageField
+from .stencils import Offsets
 
 LARGEST_ENTRY = 32700.0
 """Of the whole numbers of 16 bits that entries of S are stored as, with a margin for rounding of the image."""
@@ -26,7 +27,11 @@ LARGEST_ENTRY = 32700.0
 
 @dataclasses.dataclass(frozen=True)
 class _Weights:
-    """Weights of the fields of one level: rows are corrections, then C₀ and E of the blocks, then their stencils."""
+    """Weights of the fields of one level: rows are corrections, then C₀ and E of the blocks, then their stencils.
+
+    ``W`` holds them by threes of fields and groups of nine numbers of the image; ``units`` are those that the entries
+    of the stencils of each block are stored in.
+    """
 
     W: Array
     bias: Array
@@ -34,31 +39,55 @@ class _Weights:
     offsets: npt.NDArray[np.int64]
     units: Array
 
-    @classmethod
-    def of(cls, blocks: torch.nn.ModuleList, corrections: torch.nn.ModuleList | None, dim: int) -> _Weights:
-        """Join the weights of blocks, by threes of fields and groups of nine numbers of the image."""
-        members = [cast("SmoothingBlock", block) for block in blocks]
-        parts = [cast("ImageField", part) for part in corrections or ()]
-        first = len(parts)
-        parts += [block.diagonals for block in members] + [block.stencil for block in members]
-        joined = [part.weight.detach().flatten(1).numpy() for part in parts]
-        bias = np.concatenate([part.bias.detach().numpy() for part in parts])
-        real = joined[0].dtype
-        W = np.zeros((-(-len(bias) // 3) * 3, joined[0].shape[1]), real)
-        np.concatenate(joined, out=W[: len(bias)])
-        bound = bias + np.maximum(W[: len(bias)].sum(1, where=W[: len(bias)] > 0), 0)
-        units = np.ones(len(members))
-        offsets = members[0].offsets
-        if real == np.float32:
-            # The numbers of an image lie between 0 and 1, and that bounds the entries, whatever the operator.
-            positive = np.maximum(W, 0).sum(1)[: len(bias)]
-            bound = np.maximum(np.abs(bias + positive), np.abs(bias + positive - np.abs(W).sum(1)[: len(bias)]))
-            most = bound[first + 2 * len(members) :].reshape(len(members), -1).max(1).astype(np.float64)
-            units[most > 0] = 2.0 ** np.ceil(np.log2(most[most > 0] / LARGEST_ENTRY))
-        threes = W.reshape(len(W) // 3, 3, -1, 9).transpose(0, 2, 1, 3)
-        sides = [(0, len(W) - len(bias))]
-        where = [(o[0], o[1] if dim == 3 else 0, o[-1]) for o in offsets]
-        return cls(np.ascontiguousarray(threes).reshape(-1), np.pad(bias, sides), first, np.array(where), units)
+
+def _weights_of(network: SPDCycle) -> tuple[_Weights, _Weights]:
+    """Return the weights of the finest level and of the others."""
+    # Packing takes longer than copying, and a network is used for many operators: what is packed is known by content.
+    parts = [p.detach().numpy() for p in network.parameters()]
+    content = np.concatenate([part.reshape(-1) for part in parts])
+    blocks = len(network.finest), len(network.coarser)
+    offsets = tuple(cast("SmoothingBlock", group[0]).offsets for group in (network.finest, network.coarser))
+    return _packed(content.tobytes(), content.dtype.str, blocks, offsets)
+
+
+@functools.lru_cache(maxsize=8)
+def _packed(
+    content: bytes, kind: str, blocks: tuple[int, int], offsets: tuple[Offsets, ...]
+) -> tuple[_Weights, _Weights]:
+    """Pack all parameters, in their order in an `SPDCycle`."""
+    flat, dim = np.frombuffer(content, kind), len(offsets[0][0])
+    taps = (dim + 2) * 3**dim
+    start = 0
+
+    def field(count: int) -> tuple[Array, Array]:
+        nonlocal start
+        begin, middle, start = start, start + count * taps, start + count * (taps + 1)
+        return flat[begin:middle].reshape(count, taps), flat[middle:start]
+
+    groups = [[(field(len(o)), field(2)) for _ in range(count)] for count, o in zip(blocks, offsets, strict=True)]
+    corrections = [field(1) for _ in range(2)]
+    assert start == flat.size
+    return _joined(groups[0], [], offsets[0]), _joined(groups[1], corrections, offsets[1])
+
+
+def _joined(blocks: list[Any], corrections: list[Any], offsets: Offsets) -> _Weights:
+    """Return the weights of one level from those of its blocks and corrections."""
+    parts = [*corrections, *(diagonals for _, diagonals in blocks), *(stencil for stencil, _ in blocks)]
+    count = sum(len(bias) for _, bias in parts)
+    W = np.zeros((-(-count // 3) * 3, parts[0][0].shape[1]), parts[0][0].dtype)
+    bias = np.zeros(len(W), W.dtype)
+    np.concatenate([weight for weight, _ in parts], out=W[:count])
+    np.concatenate([b for _, b in parts], out=bias[:count])
+    units = np.ones(len(blocks))
+    if W.dtype == np.float32:
+        # The numbers of an image lie between 0 and 1, and that bounds the entries whatever the operator.
+        for i, ((weight, b), _) in enumerate(blocks):
+            w = weight.astype(np.float64)
+            bound = max((b + np.maximum(w, 0.0).sum(1)).max(), -(b + np.minimum(w, 0.0).sum(1)).min())
+            units[i] = max(bound / LARGEST_ENTRY, np.finfo(np.float32).tiny)
+    threes = np.ascontiguousarray(W.reshape(len(W) // 3, 3, -1, 9).transpose(0, 2, 1, 3)).reshape(-1)
+    where = np.array([(o[0], o[1] if len(o) == 3 else 0, o[-1]) for o in offsets])
+    return _Weights(threes, bias, len(corrections), where, units)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +128,15 @@ def _plan(grid: tuple[int, ...], coarsest: int, blocks: tuple[int, int], offsets
     return _Plan(tuple(boxes), np.array(rows), K + margin, F, V + 2, longest)
 
 
+@dataclasses.dataclass(frozen=True)
+class LevelFields:
+    """Stencils of the blocks, diagonals from the outside in and D^½, and D^−½ g where a level is not the finest."""
+
+    K: list[Array]
+    diagonals: Array
+    coarse: Array
+
+
 @final
 class CompiledCycle:
     """B of an `SPDCycle` for one operator, for piecewise constant transfers.
@@ -122,15 +160,17 @@ class CompiledCycle:
 
     def __init__(self, network: SPDCycle, level: Level) -> None:
         dim, grid = network.dim, level.grid
-        finest = _Weights.of(network.finest, None, dim)
-        coarser = _Weights.of(network.coarser, network.correction, dim)
+        finest, coarser = _weights_of(network)
         real = finest.W.dtype
         whole = bool(real == np.float32)
         counts = len(network.finest), len(network.coarser)
         plan = _plan(grid, network.coarsest, counts, (len(finest.offsets), len(coarser.offsets)))
         self.table = plan.table
         self.F, self.V, self.row, self.K = _pieces(
-            (plan.fields, real), (plan.vectors, real), (plan.line, real), (plan.entries, np.dtype("i2") if whole else real)
+            (plan.fields, real),
+            (plan.vectors, real),
+            (plan.line, real),
+            (plan.entries, np.dtype("i2") if whole else real),
         )
         self.V[...] = 0
         if not whole:
@@ -181,6 +221,25 @@ class CompiledCycle:
         coarse = np.ones(grid), np.zeros((len(T), *grid)), np.zeros(grid)
         coarsen(D, T, fluid, *coarse)
         return coarse
+
+    def fields(self, depth: int) -> LevelFields:
+        """Return the fields of a level as they are stored, to look at."""
+        planes, rows, cells, _, blocks, offsets, K, F, _ = self.table[depth]
+        line, squeezed = (
+            rows * (cells + 2),
+            (planes, cells) if self.table[0, kernels.HALO] == 0 else (planes, rows, cells),
+        )
+
+        def boxes(stored: Array) -> Array:
+            return stored.reshape(-1, planes, rows, cells + 2)[..., :cells].reshape(-1, *squeezed)
+
+        entries = self.K[K : K + blocks * planes * offsets * line].reshape(blocks, planes, offsets, line)
+        stencils = [
+            unit * boxes(block.transpose(1, 0, 2).astype(np.float64))
+            for unit, block in zip(self.units[depth], entries, strict=False)
+        ]
+        given = boxes(self.F[F : F + (blocks + 2 + (depth > 0)) * planes * line])
+        return LevelFields(stencils, given[: blocks + 2], given[-1])
 
     def product_into(self, r: Array, out: Array) -> None:
         """Write B r into `out`, flat arrays of n entries, in the precision of `out`; r is normalised first."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-import numpy as np
 from numba import uint64
 
 _njit: Any = numba.njit  # whose annotations do not know all of its options
@@ -61,29 +60,32 @@ def nine(K, i, j, k, m, turned, x, p, q, r, out, n):  # type: ignore[no-untyped-
 
     Offsets are m apart. `turned` is 1 for the transposed stencil: entries and x are then those of the cells behind.
     """
-    i, j, k, m, s = uint64(i), uint64(j), uint64(k), uint64(m), uint64(turned)
-    p, q, r, d = uint64(p), uint64(q), uint64(r), uint64(1) - uint64(2 * turned)
-    real = x.dtype.type
+    real, sign, far = x.dtype.type, 1 - 2 * turned, 2 * m - turned
+    i1, i2, i3 = uint64(i + turned), uint64(i + m), uint64(i + far)
+    j1, j2, j3 = uint64(j + turned), uint64(j + m), uint64(j + far)
+    k1, k2, k3 = uint64(k + turned), uint64(k + m), uint64(k + far)
+    p1, p2, p3 = uint64(p - sign), uint64(p), uint64(p + sign)
+    q1, q2, q3 = uint64(q - sign), uint64(q), uint64(q + sign)
+    r1, r2, r3 = uint64(r - sign), uint64(r), uint64(r + sign)
     for step in range(n):
         f = uint64(step)
-        out[f] += (
-            (real(K[i + s + f]) * x[p - d + f] + real(K[i + m + f]) * x[p + f] + real(K[i + m + m - s + f]) * x[p + d + f])
-            + (real(K[j + s + f]) * x[q - d + f] + real(K[j + m + f]) * x[q + f] + real(K[j + m + m - s + f]) * x[q + d + f])
-            + (real(K[k + s + f]) * x[r - d + f] + real(K[k + m + f]) * x[r + f] + real(K[k + m + m - s + f]) * x[r + d + f])
-        )
+        first = real(K[i1 + f]) * x[p1 + f] + real(K[i2 + f]) * x[p2 + f] + real(K[i3 + f]) * x[p3 + f]
+        second = real(K[j1 + f]) * x[q1 + f] + real(K[j2 + f]) * x[q2 + f] + real(K[j3 + f]) * x[q3 + f]
+        third = real(K[k1 + f]) * x[r1 + f] + real(K[k2 + f]) * x[r2 + f] + real(K[k3 + f]) * x[r3 + f]
+        out[f] += first + second + third
 
 
 @helper
 def five(K, i, j, k, m, turned, x, p, q, r, out, n):  # type: ignore[no-untyped-def]
     """out += Σ K x over three offsets on a row, K at j and x at q, and one on each of two others."""
-    i, j, k, m, s = uint64(i), uint64(j), uint64(k), uint64(m), uint64(turned)
-    p, q, r, d = uint64(p), uint64(q), uint64(r), uint64(1) - uint64(2 * turned)
-    real = x.dtype.type
+    real, sign = x.dtype.type, 1 - 2 * turned
+    i, k, p, r = uint64(i), uint64(k), uint64(p), uint64(r)
+    j1, j2, j3 = uint64(j + turned), uint64(j + m), uint64(j + 2 * m - turned)
+    q1, q2, q3 = uint64(q - sign), uint64(q), uint64(q + sign)
     for step in range(n):
         f = uint64(step)
-        out[f] += (real(K[i + f]) * x[p + f] + real(K[k + f]) * x[r + f]) + (
-            real(K[j + s + f]) * x[q - d + f] + real(K[j + m + f]) * x[q + f] + real(K[j + m + m - s + f]) * x[q + d + f]
-        )
+        row = real(K[j1 + f]) * x[q1 + f] + real(K[j2 + f]) * x[q2 + f] + real(K[j3 + f]) * x[q3 + f]
+        out[f] += real(K[i + f]) * x[p + f] + row + real(K[k + f]) * x[r + f]
 
 
 @helper

@@ -11,7 +11,7 @@ import torch
 
 from ...operators import LinearOperator, Props, StructureError
 from ..separable.couplings import Couplings
-from .setup_kernels import copy_faces, mark_domain
+from .level_kernels import copy_faces, mark_domain
 from .transfers import gather
 
 NEGLIGIBLE = 1e-9

@@ -1,4 +1,4 @@
-"""What a learned cycle needs of an operator, compiled: couplings of coarse grids, images, and fields from them.
+"""Fields of a learned cycle from the couplings of a level, compiled.
 
 Fields have the layout of ``cycle_kernels``. The image of a plane is made when the plane before it is worked on, in a
 ring of three, so that it is never written to memory.
@@ -17,62 +17,6 @@ _njit: Any = numba.njit  # whose annotations do not know all of its options
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 compiled = _njit(**_options)
 helper = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-inlined = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
-
-_finite: Any = numba.njit(**_options | {"fastmath": {"contract", "nnan", "nsz"}})
-"""For entries that are known to be finite: only without NaN is a maximum vectorised."""
-
-
-@_finite
-def copy_faces(upper, faces):  # type: ignore[no-untyped-def]
-    """Write −upper to `faces`, at least zero, and zero where `upper` has no entry; return the largest of `upper`."""
-    planes, rows, cells = upper.shape
-    all_planes, all_rows, all_cells = faces.shape
-    most = 0.0
-    for k in range(all_planes):
-        for j in range(all_rows):
-            if k >= planes or j >= rows:
-                for i in range(all_cells):
-                    faces[k, j, i] = 0.0
-                continue
-            for i in range(cells):
-                value = upper[k, j, i]
-                most = max(most, value)
-                faces[k, j, i] = max(-value, 0.0)
-            for i in range(cells, all_cells):
-                faces[k, j, i] = 0.0
-    return most
-
-
-@_finite
-def mark_domain(D, T, negligible, fluid):  # type: ignore[no-untyped-def]
-    """Write 1 to `fluid` where couplings are more than `negligible` · D, else 0; return by how much they exceed D.
-
-    Fields are (planes, rows, cells), with one row in two dimensions, and `T` has one for each axis.
-    """
-    planes, rows, cells = D.shape
-    y, x = len(T) - 2, len(T) - 1
-    excess = -np.inf
-    for k in range(planes):
-        for j in range(rows):
-            for i in range(cells):
-                fluid[k, j, i] = T[0, k, j, i] + T[x, k, j, i]
-            for i in range(1, cells):
-                fluid[k, j, i] += T[x, k, j, i - 1]
-            if k > 0:
-                for i in range(cells):
-                    fluid[k, j, i] += T[0, k - 1, j, i]
-            if y > 0:
-                for i in range(cells):
-                    fluid[k, j, i] += T[y, k, j, i]
-            if y > 0 and j > 0:
-                for i in range(cells):
-                    fluid[k, j, i] += T[y, k, j - 1, i]
-            for i in range(cells):
-                coupled = fluid[k, j, i]
-                excess = max(excess, coupled - D[k, j, i])
-                fluid[k, j, i] = 1.0 if coupled > negligible * D[k, j, i] else 0.0
-    return excess
 
 
 @helper
@@ -225,9 +169,9 @@ def entries(values, o, fluid, p, q, factor, whole, K, i, n):  # type: ignore[no-
 
 
 @compiled
-def level_fields(
+def level_fields(  # type: ignore[no-untyped-def]
     D, T, fluid, size, floor, W, bias, blocks, offsets, first, units, whole, K, stencils, F, fields, coarse, correction
-):  # type: ignore[no-untyped-def]
+):
     """Write stencils and fields of a level.
 
     Parameters
@@ -284,9 +228,7 @@ def level_fields(
         slot = ((k + 1) % 3) * plane
         if k + 1 < planes:
             target, o = (F, fields + ((blocks + 1) * planes + k + 1) * line) if blocks else (spare, 0)
-            image_plane(
-                D, T, fluid, roots, k + 1, stride, halo, image, channel, slot, target, o, 1.0 / root_size, sums
-            )
+            image_plane(D, T, fluid, roots, k + 1, stride, halo, image, channel, slot, target, o, 1.0 / root_size, sums)
         else:
             empty_plane(image, channel, channels, slot, plane)
         if k < 0:
@@ -347,58 +289,3 @@ def level_fields(
                     reached = mask + ((k + a + 3) % 3) * plane + b * stride + c
                     o = stencils + ((block * planes + k) * len(offsets) + offset) * line + start
                     entries(values, (row + offset) * m, image, mask + middle, reached, factor, whole, K, o, n)
-
-
-@compiled
-def coarsen(D, T, fluid, coarse_D, coarse_T, coarse_fluid):  # type: ignore[no-untyped-def]
-    """Write half the Galerkin operator of piecewise constants on 2^dim cells, see `Level.coarser`.
-
-    Fields are (planes, rows, cells), with one row in two dimensions; coarse ones may have cells beyond the last pairs,
-    which are left as they are.
-    """
-    planes, rows, cells = D.shape
-    dim = len(T)
-    each = dim - 1  # rows that become one
-    for K in range(planes // 2):
-        for J in range(rows // each):
-            for I in range(cells // 2):
-                total, number, within, z_face, y_face, x_face = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-                for k in range(2 * K, 2 * K + 2):
-                    for j in range(each * J, each * J + each):
-                        for i in range(2 * I, 2 * I + 2):
-                            total += D[k, j, i] * fluid[k, j, i]
-                            number += fluid[k, j, i]
-                        within += T[dim - 1, k, j, 2 * I]
-                        x_face += T[dim - 1, k, j, 2 * I + 1]
-                    if dim == 3:
-                        within += T[1, k, 2 * J, 2 * I] + T[1, k, 2 * J, 2 * I + 1]
-                        y_face += T[1, k, 2 * J + 1, 2 * I] + T[1, k, 2 * J + 1, 2 * I + 1]
-                for j in range(each * J, each * J + each):
-                    within += T[0, 2 * K, j, 2 * I] + T[0, 2 * K, j, 2 * I + 1]
-                    z_face += T[0, 2 * K + 1, j, 2 * I] + T[0, 2 * K + 1, j, 2 * I + 1]
-                diagonal = 0.5 * total - within
-                inside = number > 0.0 and diagonal > 0.0
-                coarse_D[K, J, I] = diagonal if inside else 1.0
-                coarse_fluid[K, J, I] = 1.0 if inside else 0.0
-                coarse_T[0, K, J, I] = 0.5 * z_face
-                coarse_T[dim - 1, K, J, I] = 0.5 * x_face
-                if dim == 3:
-                    coarse_T[1, K, J, I] = 0.5 * y_face
-
-
-@compiled
-def dense(D, T, A):  # type: ignore[no-untyped-def]
-    """Write D^−½ A D^−½ to the lower triangle of A, which holds zeros."""
-    planes, rows, cells = D.shape
-    dim = len(T)
-    for k in range(planes):
-        for j in range(rows):
-            for i in range(cells):
-                n, root = (k * rows + j) * cells + i, 1.0 / math.sqrt(D[k, j, i])
-                A[n, n] = 1.0
-                if i < cells - 1:
-                    A[n + 1, n] = -T[dim - 1, k, j, i] * root / math.sqrt(D[k, j, i + 1])
-                if dim == 3 and j < rows - 1:
-                    A[n + cells, n] = -T[1, k, j, i] * root / math.sqrt(D[k, j + 1, i])
-                if k < planes - 1:
-                    A[n + rows * cells, n] = -T[0, k, j, i] * root / math.sqrt(D[k + 1, j, i])
