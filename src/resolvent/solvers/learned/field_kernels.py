@@ -235,8 +235,8 @@ def level_fields(  # type: ignore[no-untyped-def]
             continue
         before, middle, behind = ((k + 2) % 3) * plane, (k % 3) * plane, slot
         for begin in range(0, rows, together):
-            n = min(together, rows - begin) * stride
-            start, n = begin * stride, n - 2
+            start = begin * stride
+            n = min(together * stride, line - 2 - start)  # all of a line but the zeros behind its last row
             for row in range(count):
                 o, b = uint64(row * m), bias[row]
                 for step in range(n):
