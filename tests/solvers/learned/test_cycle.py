@@ -1,12 +1,15 @@
 """The symmetric cycle: exact transposes, definiteness, compiled code, counts that do not grow."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from resolvent.operators import SPD, Function, Sparse, Stencil, StructureError, check_operator
 from resolvent.solvers import CG
-from resolvent.solvers.learned import Learned, LearnedOperator, SPDCycle
+from resolvent.solvers.learned import DCDM, Learned, LearnedOperator, SPDCycle
+from resolvent.solvers.learned import compiled as compiled_module
 from resolvent.solvers.learned.compiled import compiled_cycle
 from resolvent.solvers.learned.cycle import FLOOR
 from resolvent.solvers.learned.levels import Level, hierarchy, level_of
@@ -89,14 +92,56 @@ def test_coarse_level_is_half_the_galerkin_operator(make):
     assert [level.grid for level in hierarchy(fine, 4)] == [(16, 16), (8, 8), (4, 4)]
 
 
-@pytest.mark.parametrize("n, dim", [(16, 2), (13, 2), (8, 3), (7, 3)])
-@pytest.mark.parametrize("options", [{}, {"smoothing": (2, 3), "reach": "star"}])
-def test_compiled_code_does_what_torch_does(n, dim, options, make, shake):
-    A, b = make(n, dim)
-    cycle = shake(SPDCycle(dim=dim, **options).double(), 1, 0.02)
+def jumps(grid, contrast):
+    """Conductances that jump from face to face, walls included, on a box of unequal sides."""
+    rng = np.random.default_rng(0)
+    faces = [np.array(grid) + np.eye(len(grid), dtype=int)[a] for a in range(len(grid))]
+    return Stencil.from_transmissibilities([contrast ** rng.uniform(-0.5, 0.5, shape) for shape in faces])
+
+
+OPERATORS = {
+    "obstacles": lambda make: make(16)[0],
+    "odd": lambda make: make(13, walls="neumann")[0],
+    "space": lambda make: make(8, 3)[0],
+    "odd space": lambda make: make(7, 3, walls="neumann")[0],
+    "jumps": lambda _: jumps((11, 30), 1e6),
+    "jumps in space": lambda _: jumps((5, 9, 12), 1e6),
+    "a plane of several pieces": lambda _: jumps((6, 60, 30), 10.0),
+    "no more than the coarsest": lambda make: make(4)[0],
+}
+OPTIONS = [
+    {"smoothing": (1, 1), "reach": "star"},
+    {"smoothing": (1, 2)},
+    {"smoothing": (2, 2), "reach": "star", "coarsest": 3},
+    {"smoothing": (3, 1)},
+]
+
+
+@pytest.fixture
+def spoilt(monkeypatch):
+    """Memory that holds NaN, or −1, before anything is written to it."""
+    pieces = compiled_module._pieces
+
+    def filled(*wanted):
+        found = pieces(*wanted)
+        for piece in found:
+            piece.view(np.uint8)[...] = 255
+        return found
+
+    monkeypatch.setattr(compiled_module, "_pieces", filled)
+
+
+@pytest.mark.usefixtures("spoilt")
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_compiled_code_does_what_torch_does(operator, options, make, shake):
+    A = OPERATORS[operator](make)
+    b = np.random.default_rng(1).standard_normal(A.shape[0])
+    cycle = shake(SPDCycle(dim=len(A.grid), **options).double(), 1, 0.02)
+    level = level_of(A)
     with torch.no_grad():
-        fields = cycle.prepare(level_of(A))
-    compiled = compiled_cycle(fields)
+        fields = cycle.prepare(level)
+    compiled = compiled_cycle(cycle, level)
     out = np.empty_like(b)
     for right in (b, 1e-30 * b):
         compiled.product_into(right, out)
@@ -104,8 +149,57 @@ def test_compiled_code_does_what_torch_does(n, dim, options, make, shake):
         assert np.abs(out - wanted).max() <= 1e-12 * np.abs(wanted).max()
     compiled.product_into(np.zeros_like(b), out)
     assert not out.any()
-    compiled.product_into(np.where(np.arange(b.size) == 3, np.nan, b), out)
-    assert np.isnan(out).all()
+    for bad in (np.nan, -np.inf):
+        compiled.product_into(np.where(np.arange(b.size) == 3, bad, b), out)
+        assert np.isnan(out).all()
+
+
+@pytest.mark.usefixtures("spoilt")
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_compiled_fields_are_those_of_torch_to_single_precision(operator, options, make, shake):
+    A = OPERATORS[operator](make)
+    cycle = shake(SPDCycle(dim=len(A.grid), **options), 2, 0.1)
+    level = level_of(A)
+    with torch.no_grad():
+        fields = cycle.prepare(level)
+    compiled = compiled_cycle(cycle, level)
+    assert compiled.K.dtype == np.int16
+    for depth, wanted in enumerate(fields.levels):
+        found, blocks = compiled.fields(depth), wanted.blocks
+        for i, block in enumerate(blocks):
+            K, unit = block.K[0].numpy(), compiled.units[depth, i]
+            assert np.abs(found.K[i] - K).max() <= 0.5 * unit + 2e-6 * np.abs(K).max()
+        expected = [blocks[0].e, *(a.c + b.e for a, b in itertools.pairwise(blocks)), blocks[-1].c, wanted.fine]
+        for field, value in zip(found.diagonals, expected, strict=True):
+            assert np.allclose(field, value[0, 0].numpy(), rtol=2e-5, atol=2e-7)
+        half = tuple(slice(n) for n in wanted.coarse.shape[2:])
+        assert np.allclose(compiled.fields(depth + 1).coarse[half], wanted.coarse[0, 0].numpy(), rtol=2e-5, atol=2e-7)
+    assert np.allclose(compiled.inverse, fields.inverse[0].numpy(), rtol=1e-5)
+    b = np.random.default_rng(1).standard_normal(A.shape[0])
+    out = np.empty_like(b)
+    compiled.product_into(b, out)
+    with torch.no_grad():
+        wanted = cycle.correct(fields, torch.from_numpy(b.reshape(1, 1, *A.grid))).numpy().ravel()
+    assert np.linalg.norm(out - wanted) <= 2e-3 * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("size", [0.3, 3.0])
+def test_rounded_entries_keep_the_map_symmetric_and_definite(size, make, shake):
+    A, _ = make(16, seed=4)
+    cycle = shake(SPDCycle(dim=2, smoothing=(2, 2)), 5, size)
+    B = LearnedOperator(cycle, level_of(A)) @ np.eye(256)
+    assert np.abs(B - B.T).max() <= 3e-6 * np.abs(B).max()
+    root = np.sqrt(A.diagonal())
+    B = root[:, None] * B * root
+    assert np.linalg.eigvalsh(0.5 * (B + B.T))[0] >= FLOOR - 3e-6 * np.abs(B).max()
+
+
+def test_what_has_no_compiled_code_runs_in_torch(make):
+    level = level_of(make(8)[0])
+    assert compiled_cycle(SPDCycle(dim=2, transfer="linear"), level) is None
+    assert compiled_cycle(SPDCycle(dim=2).to(torch.bfloat16), level) is None
+    assert compiled_cycle(DCDM(dim=2, width=4), level) is None
 
 
 @pytest.mark.parametrize("n, dim", [(16, 2), (7, 3)])

@@ -1,125 +1,305 @@
-"""A learned cycle whose fields are fixed, in compiled code on the host."""
+"""A learned cycle for one operator on the host, in compiled code: set-up and application."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
-from typing import final
+from typing import Any, cast, final
 
 import numpy as np
+import numpy.typing as npt
+import scipy.linalg.lapack
+import torch
 
-from ...operators import Array, Stencil
-from .cycle import CycleFields
-from .cycle_kernels import add_diagonal, combine, correct, restrict, scaled_into
+from ...operators import Array
+from . import cycle_kernels as kernels
+from .cycle import FLOOR, SmoothingBlock, SPDCycle, not_definite
+from .field_kernels import level_fields
+from .level_kernels import coarsen, dense
+from .levels import Level
+from .stencils import Offsets
+
+LARGEST_ENTRY = 32700.0
+"""Of the whole numbers of 16 bits that entries of S are stored as, with a margin for rounding of the image."""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Block:
-    """S, C₀ and E of a block, and room for S r and for what is handed up to the block around it."""
+class _Weights:
+    """Weights of the fields of one level: rows are corrections, then C₀ and E of the blocks, then their stencils.
 
-    S: Stencil
-    c: Array
-    e: Array
-    smoothed: Array
-    raised: Array
+    ``W`` holds them by threes of fields and groups of nine numbers of the image; ``units`` are those that the entries
+    of the stencils of each block are stored in.
+    """
+
+    W: Array
+    bias: Array
+    first: int
+    offsets: npt.NDArray[np.int64]
+    units: Array
+
+
+def _weights_of(network: SPDCycle) -> tuple[_Weights, _Weights]:
+    """Return the weights of the finest level and of the others."""
+    # Packing takes longer than copying, and a network is used for many operators: what is packed is known by content.
+    parts = [p.detach().numpy() for p in network.parameters()]
+    content = np.concatenate([part.reshape(-1) for part in parts])
+    blocks = len(network.finest), len(network.coarser)
+    offsets = tuple(cast("SmoothingBlock", group[0]).offsets for group in (network.finest, network.coarser))
+    return _packed(content.tobytes(), content.dtype.str, blocks, offsets)
+
+
+@functools.lru_cache(maxsize=8)
+def _packed(
+    content: bytes, kind: str, blocks: tuple[int, int], offsets: tuple[Offsets, ...]
+) -> tuple[_Weights, _Weights]:
+    """Pack all parameters, in their order in an `SPDCycle`."""
+    flat, dim = np.frombuffer(content, kind), len(offsets[0][0])
+    taps = (dim + 2) * 3**dim
+    start = 0
+
+    def field(count: int) -> tuple[Array, Array]:
+        nonlocal start
+        begin, middle, start = start, start + count * taps, start + count * (taps + 1)
+        return flat[begin:middle].reshape(count, taps), flat[middle:start]
+
+    groups = [[(field(len(o)), field(2)) for _ in range(count)] for count, o in zip(blocks, offsets, strict=True)]
+    corrections = [field(1) for _ in range(2)]
+    assert start == flat.size
+    return _joined(groups[0], [], offsets[0]), _joined(groups[1], corrections, offsets[1])
+
+
+def _joined(blocks: list[Any], corrections: list[Any], offsets: Offsets) -> _Weights:
+    """Return the weights of one level from those of its blocks and corrections."""
+    parts = [*corrections, *(diagonals for _, diagonals in blocks), *(stencil for stencil, _ in blocks)]
+    count = sum(len(bias) for _, bias in parts)
+    W = np.zeros((-(-count // 3) * 3, parts[0][0].shape[1]), parts[0][0].dtype)
+    bias = np.zeros(len(W), W.dtype)
+    np.concatenate([weight for weight, _ in parts], out=W[:count])
+    np.concatenate([b for _, b in parts], out=bias[:count])
+    units = np.ones(len(blocks))
+    if W.dtype == np.float32:
+        # The numbers of an image lie between 0 and 1, and that bounds the entries whatever the operator.
+        for i, ((weight, b), _) in enumerate(blocks):
+            w = weight.astype(np.float64)
+            bound = max((b + np.maximum(w, 0.0).sum(1)).max(), -(b + np.minimum(w, 0.0).sum(1)).min())
+            units[i] = max(bound / LARGEST_ENTRY, np.finfo(np.float32).tiny)
+    threes = np.ascontiguousarray(W.reshape(len(W) // 3, 3, -1, 9).transpose(0, 2, 1, 3)).reshape(-1)
+    where = np.array([(o[0], o[1] if len(o) == 3 else 0, o[-1]) for o in offsets])
+    return _Weights(threes, bias, len(corrections), where, units)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Where things lie, which grid and options alone decide."""
+
+    grids: tuple[tuple[int, int, int], ...]
+    table: npt.NDArray[np.int64]
+    entries: int
+    fields: int
+    vectors: int
+    line: int
+
+
+@functools.lru_cache(maxsize=16)
+def _plan(grid: tuple[int, ...], coarsest: int, blocks: tuple[int, int], offsets: tuple[int, int]) -> _Plan:
+    """Return the plan for a grid, even or not."""
+    halo = len(grid) - 2
+    grids = []
+    while max(grid) > coarsest:
+        grid = tuple(n + n % 2 for n in grid)
+        grids.append(grid)
+        grid = tuple(n // 2 for n in grid)
+    grids.append(grid)
+    boxes = [(grid[0], grid[1] if halo else 1, grid[-1]) for grid in grids]
+    margin = max(cells for *_, cells in boxes) + 3  # what a stencil that is turned reads beyond its entries
+    K, F, V = margin, 0, 0
+    rows = []
+    for depth, (planes, height, cells) in enumerate(boxes):
+        last, kind = depth == len(boxes) - 1, min(depth, 1)
+        count = 0 if last else blocks[kind]
+        rows.append((planes, height, cells, halo, count, offsets[kind], K, F, V))
+        line, plane = height * (cells + 2), (height + 2 * halo) * (cells + 2)
+        K += count * planes * offsets[kind] * line
+        F += (count + 3) * planes * line
+        V += (count + 1) * (planes + 2) * plane
+    longest = max(max(h * (c + 2) for _, h, c in boxes), math.prod(boxes[-1]))
+    return _Plan(tuple(boxes), np.array(rows), K + margin, F, V + 2, longest)
+
+
+@dataclasses.dataclass(frozen=True)
+class LevelFields:
+    """Stencils of the blocks, diagonals from the outside in and D^½, and D^−½ g where a level is not the finest."""
+
+    K: list[Array]
+    diagonals: Array
+    coarse: Array
 
 
 @final
 class CompiledCycle:
-    """B r by stencils of the package and fused passes, without allocation: a tenth of the time of torch.
+    """B of an `SPDCycle` for one operator, for piecewise constant transfers.
 
-    For piecewise constant transfers on one operator. Not for several threads at once: it has workspace of its own.
+    In single precision the entries of S are stored as whole numbers of 16 bits, in a unit that bounds of the weights
+    give: half the memory to read, which is what an application takes its time for. Networks in double precision keep
+    them as they are. Not for several threads at once: it has workspace of its own.
 
     Parameters
     ----------
-    fields : CycleFields
-        Of one operator, B = 1, on the host.
+    network : SPDCycle
+        On the host.
+    level : Level
+        Of one operator.
+
+    Raises
+    ------
+    StructureError
+        If the coarsest system is not positive definite: the operator is not.
     """
 
-    def __init__(self, fields: CycleFields) -> None:
-        self.flat = len(fields.grid) == 2
-        self.grid, self.padded = fields.grid, tuple(fields.scale.shape[2:])
-        self.dtype = np.dtype(str(fields.inverse.dtype).removeprefix("torch."))
-        self.scale = fields.scale[0, 0].numpy().astype(np.float64).reshape(-1)
-        self.inverse = fields.inverse[0].numpy()
-        self.levels = []
-        for level in fields.levels:
-            blocks = []
-            for block in level.blocks:
-                S = Stencil(np.ascontiguousarray(block.K[0].numpy()), block.offsets)
-                c, e = (f[0, 0].numpy().reshape(-1).copy() for f in (block.c, block.e))
-                n = c.size
-                blocks.append(_Block(S, c, e, np.zeros((n, 1), self.dtype), np.zeros((n, 1), self.dtype)))
-            fine, coarse = (self._box(f[0, 0].numpy()) for f in (level.fine, level.coarse))
-            self.levels.append((blocks, fine, coarse, tuple(level.fine.shape[2:]), tuple(level.coarse.shape[2:])))
-        # Residual and result of each level below the finest, with the cells by which a level is padded.
-        self.right = [np.zeros(level[3], self.dtype) for level in self.levels]
-        self.left = [np.zeros(level[3], self.dtype) for level in self.levels]
-        bottom = self.levels[-1][4] if self.levels else self.padded
-        self.right.append(np.zeros(bottom, self.dtype))
-        self.left.append(np.zeros(bottom, self.dtype))
-        whole = tuple(slice(n) for n in self.grid)
-        self.inside = (
-            None if self.padded == self.grid else np.arange(math.prod(self.padded)).reshape(self.padded)[whole]
+    def __init__(self, network: SPDCycle, level: Level) -> None:
+        dim, grid = network.dim, level.grid
+        finest, coarser = _weights_of(network)
+        real = finest.W.dtype
+        whole = bool(real == np.float32)
+        counts = len(network.finest), len(network.coarser)
+        plan = _plan(grid, network.coarsest, counts, (len(finest.offsets), len(coarser.offsets)))
+        self.table = plan.table
+        self.F, self.V, self.row, self.K = _pieces(
+            (plan.fields, real),
+            (plan.vectors, real),
+            (plan.line, real),
+            (plan.entries, np.dtype("i2") if whole else real),
+        )
+        self.V[...] = 0
+        if not whole:
+            self.K[...] = 0  # beyond the ends of lines, where it meets zeros
+        self.units = np.ones((len(plan.grids), max(counts)))
+        given = level.diagonal[0].numpy()
+        box = (grid[0], grid[1] if dim == 3 else 1, grid[-1])
+        least = float(given.min())
+        self.scale = np.sqrt((least / given).astype(real)).reshape(box)
+        self.unit = least
+        padded = level.padded() if len(plan.grids) > 1 else level
+        D, T, fluid = (f[0].numpy() for f in (padded.diagonal, padded.faces, padded.fluid))
+        D, T, fluid = D.reshape(plan.grids[0]), T.reshape(dim, *plan.grids[0]), fluid.reshape(plan.grids[0])
+        size = float(given.max())
+        for depth, row in enumerate(plan.table):
+            weights, last = coarser if depth else finest, depth == len(plan.table) - 1
+            blocks = int(row[kernels.BLOCKS])
+            self.units[depth, :blocks] = weights.units[:blocks]
+            if depth or not last:
+                fields = int(row[kernels.FIELDS])
+                volume = D.shape[0] * D.shape[1] * (D.shape[2] + 2)
+                level_fields(
+                    D,
+                    T,
+                    fluid,
+                    size,
+                    FLOOR,
+                    weights.W,
+                    weights.bias,
+                    blocks,
+                    weights.offsets,
+                    weights.first,
+                    self.units[depth],
+                    whole,
+                    self.K,
+                    int(row[kernels.STENCILS]),
+                    self.F,
+                    fields,
+                    fields + (blocks + 2) * volume if depth else -1,
+                    min(depth - 1, 1),
+                )
+            if not last:
+                D, T, fluid = self._coarser(D, T, fluid, plan.grids[depth + 1])
+        self.inverse = _inverse(D, T).astype(real)
+
+    @staticmethod
+    def _coarser(D: Array, T: Array, fluid: Array, grid: tuple[int, int, int]) -> tuple[Array, Array, Array]:
+        coarse = np.ones(grid), np.zeros((len(T), *grid)), np.zeros(grid)
+        coarsen(D, T, fluid, *coarse)
+        return coarse
+
+    def fields(self, depth: int) -> LevelFields:
+        """Return the fields of a level as they are stored, to look at."""
+        planes, rows, cells, _, blocks, offsets, K, F, _ = self.table[depth]
+        line, squeezed = (
+            rows * (cells + 2),
+            (planes, cells) if self.table[0, kernels.HALO] == 0 else (planes, rows, cells),
         )
 
-    def _box(self, field: Array) -> Array:
-        field = np.ascontiguousarray(field)
-        return field[None] if self.flat else field
+        def boxes(stored: Array) -> Array:
+            return stored.reshape(-1, planes, rows, cells + 2)[..., :cells].reshape(-1, *squeezed)
+
+        entries = self.K[K : K + blocks * planes * offsets * line].reshape(blocks, planes, offsets, line)
+        stencils = [
+            unit * boxes(block.transpose(1, 0, 2).astype(np.float64))
+            for unit, block in zip(self.units[depth], entries, strict=False)
+        ]
+        given = boxes(self.F[F : F + (blocks + 2 + (depth > 0)) * planes * line])
+        return LevelFields(stencils, given[: blocks + 2], given[-1])
 
     def product_into(self, r: Array, out: Array) -> None:
         """Write B r into `out`, flat arrays of n entries, in the precision of `out`; r is normalised first."""
-        size = float(np.abs(r).max(initial=0.0))
-        if not np.isfinite(size):
+        if r.dtype.kind != "f" or not r.flags.c_contiguous:
+            r = np.ascontiguousarray(r, np.float64)
+        whole = np.dtype(f"i{r.itemsize}").type
+        mask = whole(np.iinfo(whole).max)
+        size = float(np.asarray(kernels.largest_bits(r.view(whole), mask), whole).view(r.dtype))
+        if not math.isfinite(size):
             out[...] = np.nan
-            return
-        if size == 0.0:
+        elif size == 0.0:
             out[...] = 0.0
-            return
-        # The scale of D too: single precision must hold what is in between.
-        unit = float(self.scale.max())
-        x, z = self.right[0].reshape(-1), self.left[0].reshape(-1)
-        if self.inside is None:
-            scaled_into(self.scale, r, 1.0 / (size * unit), x)
         else:
-            x[self.inside.reshape(-1)] = self.scale[self.inside.reshape(-1)] * r / (size * unit)
-        self._level(0)
-        if self.inside is None:
-            scaled_into(self.scale, z, size * unit, out)
-        else:
-            out[...] = (self.scale * z)[self.inside.reshape(-1)] * (size * unit)
-
-    def _level(self, depth: int) -> None:
-        r, z = self.right[depth], self.left[depth]
-        if depth == len(self.levels):
-            np.dot(self.inverse, r.reshape(-1), out=z.reshape(-1))
-            return
-        blocks, fine, coarse, grid, half = self.levels[depth]
-        before = r.reshape(-1, 1)
-        for block in blocks:
-            block.S._matmat_into(before, block.smoothed)
-            before = block.smoothed
-        innermost = self._view(blocks[-1].smoothed.reshape(grid))
-        inner, thickness = tuple(slice(n) for n in half), 1 if self.flat else 2
-        restrict(fine, coarse, innermost, self._view(self.right[depth + 1][inner]), thickness)
-        self._level(depth + 1)
-        c = self._view(blocks[-1].c.reshape(grid))
-        correct(fine, coarse, self._view(self.left[depth + 1][inner]), c, innermost, thickness)
-        for i in reversed(range(len(blocks))):
-            block = blocks[i]
-            if i < len(blocks) - 1:
-                combine(block.c, block.smoothed.reshape(-1), blocks[i + 1].raised.reshape(-1))
-            target = z.reshape(-1, 1) if i == 0 else block.raised
-            block.S._rmatmat_into(block.smoothed, target)
-            source = r if i == 0 else blocks[i - 1].smoothed
-            add_diagonal(block.e, source.reshape(-1), target.reshape(-1))
-
-    def _view(self, field: Array) -> Array:
-        return field[None] if self.flat else field
+            kernels.apply_cycle(
+                self.table,
+                self.units,
+                self.K,
+                self.F,
+                self.V,
+                self.row,
+                self.inverse,
+                self.scale,
+                1.0 / size,
+                r,
+                size / self.unit,
+                out,
+            )
 
 
-def compiled_cycle(fields: CycleFields) -> CompiledCycle | None:
-    """Return the compiled form, None where there is none: on a device, for several operators, linear transfers."""
-    if fields.inverse.device.type != "cpu" or fields.inverse.shape[0] != 1 or fields.transfer != "constant":
+def _pieces(*wanted: tuple[int, np.dtype[Any]]) -> list[Array]:
+    """Return arrays of given sizes and types in one piece of memory.
+
+    The system takes pages back when several large arrays are let go of, and to get them anew for the next operator
+    takes as long as to compute what goes there; one piece is kept.
+    """
+    ends = list(itertools.accumulate(-(-count * kind.itemsize // 64) * 64 for count, kind in wanted))
+    memory = np.empty(ends[-1], np.uint8)
+    starts = [0, *ends[:-1]]
+    return [
+        memory[start : start + count * kind.itemsize].view(kind)
+        for start, (count, kind) in zip(starts, wanted, strict=True)
+    ]
+
+
+def _inverse(D: Array, T: Array) -> Array:
+    """Return the inverse of D^−½ A D^−½, exactly symmetric."""
+    A = np.zeros((D.size, D.size))
+    dense(D, T, A)
+    factor, failed = scipy.linalg.lapack.dpotrf(A, lower=1)
+    if failed or not np.isfinite(factor).all():
+        raise not_definite()
+    lower, _ = scipy.linalg.lapack.dpotri(factor, lower=1)
+    return np.tril(lower) + np.tril(lower, -1).T
+
+
+def compiled_cycle(network: Any, level: Level) -> CompiledCycle | None:
+    """Return the compiled form, None where there is none: other networks, devices, several operators, linear P."""
+    if not isinstance(network, SPDCycle) or network.transfer != "constant" or level.diagonal.shape[0] != 1:
         return None
-    return CompiledCycle(fields)
+    weight = next(network.parameters())
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
+        return None
+    return CompiledCycle(network, level)

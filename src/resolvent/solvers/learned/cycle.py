@@ -286,9 +286,14 @@ def _inverse(level: Level) -> torch.Tensor:
     A = level.to_dense()
     factor, failed = torch.linalg.cholesky_ex(A)
     if bool((failed > 0).any()) or not bool(torch.isfinite(factor).all()):
-        raise StructureError(
-            "the operator is not positive definite on the coarsest grid: a learned cycle is for positive definite "
-            "systems; use MINRES, or FGMRES with ILU"
-        )
+        raise not_definite()
     inverse = torch.cholesky_inverse(factor)
     return 0.5 * (inverse + inverse.mT)
+
+
+def not_definite() -> StructureError:
+    """Return the error for a coarsest system that has no Cholesky factor."""
+    return StructureError(
+        "the operator is not positive definite on the coarsest grid: a learned cycle is for positive definite "
+        "systems; use MINRES, or FGMRES with ILU"
+    )

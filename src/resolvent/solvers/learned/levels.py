@@ -11,6 +11,7 @@ import torch
 
 from ...operators import LinearOperator, Props, StructureError
 from ..separable.couplings import Couplings
+from .level_kernels import copy_faces, mark_domain
 from .transfers import gather
 
 NEGLIGIBLE = 1e-9
@@ -101,13 +102,8 @@ class Level:
             across = torch.stack([torch.zeros_like(outer), outer], 2 + a).flatten(1 + a, 2 + a)
             faces.append(0.5 * gather(across[:, None])[:, 0])
         diagonal, stacked = 0.5 * gather(total[:, None])[:, 0], torch.stack(faces, 1)
-        coupled = stacked.sum(1)
-        for a in range(dim):
-            coupled = coupled + _behind(stacked[:, a], a)
-        inside = coupled > NEGLIGIBLE * diagonal.abs()
         # A coarse cell whose fine ones have neighbours only within is a pocket: its own equation is still solved.
-        inside = inside | (gather(self.fluid[:, None])[:, 0] > 0)
-        inside = inside & (diagonal > 0)
+        inside = (gather(self.fluid[:, None])[:, 0] > 0) & (diagonal > 0)
         return Level(torch.where(inside, diagonal, torch.ones_like(diagonal)), stacked, inside.to(diagonal.dtype))
 
     def to_dense(self) -> torch.Tensor:
@@ -160,42 +156,34 @@ def level_of(A: LinearOperator) -> Level:
         ) from error
     if any(wrap is not None for wrap in couplings.wrap):
         raise StructureError(f"a learned cycle knows no periodic axes, {A!r} has some: use GeometricMultigrid")
-    d = np.asarray(couplings.diagonal, dtype=np.float64)
-    if not d.size or not d.min() > 0.0:
+    d = np.ascontiguousarray(couplings.diagonal, dtype=np.float64)
+    box = (d.shape[0], math.prod(d.shape[1:-1]), d.shape[-1])  # of planes, rows and cells; a row a plane in a square
+    faces, fluid = np.empty((d.ndim, *d.shape)), np.empty(d.shape)
+    largest, least, signs = float(d.max(initial=0.0)), float(d.min(initial=0.0 if not d.size else np.inf)), 0.0
+    if not least > 0.0:
         raise StructureError(
             f"a learned cycle needs a positive definite operator, the diagonal of {A!r} is not positive: use FGMRES "
             "with ILU, or MINRES where it is symmetric"
         )
-    faces = []
     for a, (upper, lower) in enumerate(zip(couplings.upper, couplings.lower, strict=True)):
         if upper is not lower and np.abs(upper - lower).max(initial=0.0) > 1e-6 * np.abs(upper).max(initial=0.0):
             raise StructureError(
                 f"a learned cycle needs A = Aᵀ, and the entries of {A!r} differ in the two directions of axis {a}: use "
                 "FGMRES with ILU or AMG"
             )
-        t = -np.asarray(upper, dtype=np.float64)
-        if t.min(initial=0.0) < -1e-9 * d.max():
-            raise StructureError(
-                f"a learned cycle needs couplings of one sign, entries off the diagonal ≤ 0, and {A!r} has positive "
-                "ones: use AMG or IC"
-            )
-        sides = [(0, 1 if axis == a else 0) for axis in range(d.ndim)]
-        faces.append(np.pad(np.maximum(t, 0.0), sides))
-    stacked = np.stack(faces)
-    coupled = stacked.sum(axis=0)
-    for a, face in enumerate(stacked):
-        coupled += np.roll(face, 1, a)
-    inside = coupled > NEGLIGIBLE * d
-    if float((coupled - d).max()) > 1e-6 * float(d.max()):
+        shape = (upper.shape[0], math.prod(upper.shape[1:-1]), upper.shape[-1])
+        signs = max(signs, copy_faces(upper.reshape(shape), faces[a].reshape(box)))
+    if signs > 1e-9 * largest:
+        raise StructureError(
+            f"a learned cycle needs couplings of one sign, entries off the diagonal ≤ 0, and {A!r} has positive "
+            "ones: use AMG or IC"
+        )
+    if mark_domain(d.reshape(box), faces.reshape(d.ndim, *box), NEGLIGIBLE, fluid.reshape(box)) > 1e-6 * largest:
         raise StructureError(
             f"a learned cycle needs diagonally dominant rows, and some of {A!r} are not: use IC, or FGMRES if A is "
             "indefinite"
         )
-    return Level(
-        torch.from_numpy(np.ascontiguousarray(d))[None],
-        torch.from_numpy(stacked)[None],
-        torch.from_numpy(inside.astype(np.float64))[None],
-    )
+    return Level(torch.from_numpy(d)[None], torch.from_numpy(faces)[None], torch.from_numpy(fluid)[None])
 
 
 def hierarchy(finest: Level, coarsest: int) -> list[Level]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
 
 from ...operators import Array, LinearOperator, Props
 from .compiled import compiled_cycle
-from .cycle import CycleFields
 from .levels import Level
 from .network import PreconditionerNetwork
 
@@ -50,10 +49,11 @@ class LearnedOperator(LinearOperator):
         super().__init__((n, n), str(weight.dtype).removeprefix("torch."), props=network.props, grid=level.grid)
         self.network, self.descent, self.replaced = network, float(descent), 0
         self._torch_device = weight.device
-        with torch.no_grad():
-            self._prepared = network.prepare(level.to(weight.device))
-            fields = self._prepared if isinstance(self._prepared, CycleFields) else None
-            self._compiled = compiled_cycle(fields) if compiled and fields is not None else None
+        self._compiled = compiled_cycle(network, level) if compiled else None
+        self._prepared: Any = None
+        if self._compiled is None:
+            with torch.no_grad():
+                self._prepared = network.prepare(level.to(weight.device))
 
     def _matmat(self, X: Array) -> Array:
         out = np.empty_like(X)

@@ -31,7 +31,7 @@ class ModelFileError(ValueError):
 
 
 @final
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Learned(Recipe):
     """M by a trained network, for systems like those it was trained on.
 
@@ -95,6 +95,10 @@ class Learned(Recipe):
                 f"{len(bad)} of the weights' tensors hold NaN or infinity ({bad[0]}): the training diverged, take an "
                 "earlier checkpoint, or AMG"
             )
+
+    def __repr__(self) -> str:
+        # Without the layers of the network, whose text takes longer than a small solve.
+        return f"Learned({type(self.network).__name__}, {self.family!r}, {self.resolutions!r})"
 
     def __call__(self, A: LinearOperator) -> LearnedOperator:
         """Prepare the network for A."""
