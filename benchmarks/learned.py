@@ -4,11 +4,12 @@
     python benchmarks/learned.py --quick   # two minutes: tiny training, small grids
 
 The systems are those of the family ``poisson_obstacles``: obstacles with u = 0 or no flux on them, as holes in a box.
-One symmetric cycle in two dimensions is trained on 64² and used on all grids, one in three dimensions on 24³. DCDM has a
-model for each grid, trained as published on mixtures of Ritz vectors and then on residuals of its own iteration, with
-an hour of one core where the publication has hours of a GPU (`PreconditionerTraining.dcdm_published`); a finer grid's
-model begins with the weights of the coarser one's, and is charged for them. NPSD has one for 32³, MgNO's Gram form one
-for 64². Trained networks are kept in a folder (``--models``) with what they cost; an interrupted training goes on.
+One symmetric cycle in two dimensions is trained on 64² and used on all grids, one in three dimensions on 24³. DCDM has
+a model for each grid: trained as published, by the residual after one line search, on mixtures of Ritz vectors, with
+minutes of one core where the publication has hours of a GPU (`PreconditionerTraining.dcdm_published`); and, from there,
+by the energy that is left, on residuals of its own iteration too. A finer grid's model begins with the weights of the
+coarser one's and is charged for them. NPSD has a model for 32³, MgNO's Gram form one for 64². Trained networks are kept
+in a folder (``--models``) with what they cost; an interrupted training goes on.
 
 Every method meets the same systems, at true residuals of 1e-4, 1e-6, 1e-8 and 1e-10, on one thread. Geometry moves:
 set-up is charged for every system, in a column of its own, so that a fixed matrix can be read off too; two baselines
@@ -17,9 +18,9 @@ time, for the machine may be shared: medians of five after one warm-up, means ov
 the peak of set-up and solve is above what the process held before. Set-up counts on both sides of
 N* = (T_data + T_train)/(t_base − t_learned).
 
-Reduced against the protocol that comparisons for publication should follow: above 100,000 unknowns one system and one
-repetition, of DCDM and NPSD one on every grid; 256² and 64³ as the largest grids that are timed; five training seeds for
-the cycle in two dimensions and one for the others.
+Reduced against the protocol that comparisons for publication should follow: above 100,000 unknowns, and for DCDM and
+NPSD on every grid, one system and one repetition; 256² and 64³ as the largest grids that are timed; five training seeds
+for the cycle in two dimensions and one for the others.
 
 Writes benchmarks/results/learned[-quick].json and .png.
 """

@@ -26,12 +26,12 @@ def test_gp_runs_in_a_tiny_form(tmp_path, monkeypatch):
 
 def test_learned_preconditioners_are_compared_by_the_protocol(tmp_path):
     pytest.importorskip("torch", reason='needs the extra "learn"')
-    learned, protocol = load("learned"), load("_learned_protocol")
+    learned, methods, protocol = load("learned"), load("_learned_methods"), load("_learned_protocol")
     costs = {"data seconds": 1.0, "training seconds": 2.0}
-    recipe = learned.Learned(learned.SPDCycle(dim=2), "poisson_obstacles", (8, 64), costs)
-    cases = {"inside, 2-D": learned.obstacles(24, 2, "neumann"), "outside, 2-D": learned.Darcy2D(resolution=16)}
-    rows = learned.comparison(cases, {learned.CYCLE_2D: (recipe, None)}, 1, 1, petsc=False)
-    assert len(rows) == 2 * 3 * 8 and not any(row["failed"] for row in rows)
+    cycle = learned.Trained(methods.untrained(2), None, costs)
+    cases = {"inside, 2-D": methods.obstacles(24, 2, "neumann"), "outside, 2-D": learned.Darcy2D(resolution=16)}
+    rows = learned.comparison(cases, {learned.CYCLE_2D: cycle}, 1, 1, petsc=False)
+    assert len(rows) == 2 * 4 * 10 and not any(row["failed"] for row in rows)
     assert all(row["true residual"] <= 1.01 * row["tolerance"] for row in rows)
     assert protocol.checked(rows, learned.BASELINES) == rows
     for column in protocol.COLUMNS:
@@ -42,6 +42,28 @@ def test_learned_preconditioners_are_compared_by_the_protocol(tmp_path):
         protocol.checked([*rows, {**trained, "pays against": {}}], learned.BASELINES)
     learned.plot(rows, tmp_path / "learned")
     assert (tmp_path / "learned.png").stat().st_size > 10_000
+
+
+def test_trained_networks_are_kept_with_what_they_cost(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason='needs the extra "learn"')
+    training, shift = load("_learned_training"), load("_learned_shift")
+    plans = training.cycles(True, 1)[:1] + training.published(True)[:2]
+    first = training.all_trained(plans, tmp_path)
+    monkeypatch.setattr(training, "_trained", None)  # nothing is trained again
+    again = training.all_trained(plans, tmp_path)
+    for name, trained in first.items():
+        assert again[name].log == trained.log and trained.log["training seconds"] > 0.0
+        pairs = zip(trained.recipe.network.parameters(), again[name].recipe.network.parameters(), strict=True)
+        assert all(bool((a == b).all()) for a, b in pairs)
+    residual, energy = (first[plan.name].log for plan in plans[1:])
+    assert energy["begins with"] == residual["name"] and energy["training seconds"] > residual["training seconds"]
+    assert energy["operators"] == 2 * residual["operators"]
+    grown = shift.growth(again, True)
+    assert {row["walls"] for row in grown} == {"dirichlet", "neumann"} and len(grown) == 2
+    assert all(1.0 <= k < 10.0 for row in grown for k in row["condition"].values())
+    rows = shift.published(again, True)
+    assert [row["tolerance"] for row in rows] == [1e-4, 1e-8] * 2
+    assert all(row["failed"] or row["iterations"] <= row["CG"] + 1 for row in rows)
 
 
 def test_a_learned_preconditioner_pays_after_what_was_invested_is_saved():
