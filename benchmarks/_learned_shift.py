@@ -109,8 +109,15 @@ def published(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]
         "published networks: iterations beside CG's",
         ["grid", "method", "its own grid", "tolerance", "CG", "iterations", "more than CG"],
         [
-            [r["grid"], r["method"], "yes" if r["its own grid"] else "", f"{r['tolerance']:g}", f"{r['CG']:.0f}"]
-            + [f"{r['iterations']:.1f}", f"{r['failed']}" if r["failed"] else ""]
+            [
+                r["grid"],
+                r["method"],
+                "yes" if r["its own grid"] else "",
+                f"{r['tolerance']:g}",
+                f"{r['CG']:.0f}",
+                f"{r['iterations']:.1f}",
+                str(r["failed"] or ""),
+            ]
             for r in rows
         ],
     )
