@@ -49,7 +49,8 @@ class Plan:
     @property
     def slug(self) -> str:
         """Name of its files."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        name = self.name.lower().replace("²", "-2d").replace("³", "-3d")
+        return re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
 @dataclasses.dataclass(frozen=True)
