@@ -92,17 +92,17 @@ class SmoothingBlock(torch.nn.Module):
         super().__init__()
         self.offsets = star(dim) if reach == "star" else cube(dim)
         channels = dim + 2
-        self.stencil = ImageField(channels, len(self.offsets), dim)
-        self.diagonals = ImageField(channels, 2, dim)
+        self.stencil = ImageField(channels, len(self.offsets), dim, reach)
+        self.diagonals = ImageField(channels, 2, dim, reach)
+        seen = self.stencil.seen
         with torch.no_grad():
-            middle = (1,) * dim
             self.stencil.bias[self.offsets.index((0,) * dim)] = 1.0 - DAMPING
             for a in range(dim):
                 for step in (-1, 1):
                     offset = tuple(step * (axis == a) for axis in range(dim))
                     # The coupling with the cell behind is stored there.
-                    place = middle if step > 0 else tuple(1 + o for o in offset)
-                    self.stencil.weight[(self.offsets.index(offset), a, *place)] = DAMPING
+                    place = seen.index((0,) * dim if step > 0 else offset)
+                    self.stencil.weight.flatten(2)[self.offsets.index(offset), a, place] = DAMPING
             self.diagonals.bias[0] = softplus_inverse(0.9)
             self.diagonals.bias[1] = softplus_inverse(0.7)
 
@@ -119,7 +119,7 @@ def blocks_of(blocks: torch.nn.ModuleList, image: torch.Tensor) -> list[Block]:
     """Return the fields of blocks for one image, by one convolution: several take longer than one together."""
     members = [cast("SmoothingBlock", block) for block in blocks]
     parts = [part for block in members for part in (block.stencil, block.diagonals)]
-    joined = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+    joined = torch.cat([part.kernel for part in parts]), torch.cat([part.bias for part in parts])
     fields = image_fields(image, *joined)
     fluid = image[:, -1:]
     found: list[Block] = []
@@ -145,7 +145,8 @@ class SPDCycle(PreconditionerNetwork):
     smoothing : (int, int)
         Stencil blocks, one inside the other, on the finest level and on each of the others.
     reach : {"cube", "star"}
-        Offsets of S on the finest level, 3^dim or 2 dim + 1; the others have all 3^dim.
+        Offsets of S on the finest level, and of the cells from whose image its entries are computed: 3^dim, or the
+        2 dim + 1 nearest. The other levels have all 3^dim.
     transfer : {"constant", "linear"}
         P on piecewise constants, or linear between cell centres.
     coarsest : int
