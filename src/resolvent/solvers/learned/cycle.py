@@ -154,9 +154,9 @@ class SPDCycle(PreconditionerNetwork):
 
     Notes
     -----
-    An application costs 2 · 3^dim multiplications a cell and block, fields take 4 (3^dim + 4) bytes a cell and block on
-    the finest level, a third more on all in two dimensions and a seventh in three. Gradients of the weights flow
-    through `prepare`. Weights suit the couplings of the operators they were trained on, in any scale; the number of
+    An application costs 2 · 3^dim multiplications a cell and block, or 2 (2 dim + 1) for a star; a third more on all
+    levels in two dimensions and a seventh in three. Compiled (`LearnedOperator`, transfer="constant"), fields take 2
+    bytes an offset and 4 a diagonal. Gradients of the weights flow through `prepare`. Weights suit the couplings of the operators they were trained on, in any scale; the number of
     cells is free.
 
     Trained for 18 seconds of one core on 32 operators of 64² with obstacles, ``smoothing=(2, 2)`` needs 8 to 9.5
