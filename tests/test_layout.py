@@ -31,6 +31,9 @@ NAMED_FOR = {
 }
 # Folders that are torch throughout, and are themselves loaded only when somebody asks for them.
 ALL_TORCH = ("operators/neural/", "solvers/learned/", "training/")
+# The folders of training: each may import those before it, and of the modules beside them only what all may.
+TRAINING = ("data", "physics", "losses", "evaluation", "runs", "preconditioners")
+TRAINING_FOR_ALL = ("errors", "schedules")
 
 
 class Import(NamedTuple):
@@ -202,6 +205,23 @@ def test_dependency_order_has_no_back_edges():
 def test_every_part_has_a_place_in_the_order():
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert folders <= set(ORDER), f"give {sorted(folders - set(ORDER))} a place in ORDER in this file"
+
+
+def test_folders_of_training_have_an_order():
+    offences = []
+    for rank, folder in enumerate(TRAINING):
+        for path in sorted((PACKAGE / "training" / folder).rglob("*.py")):
+            for i in imports(path):
+                if i.for_types_only or not i.name.startswith("resolvent.training."):
+                    continue
+                if i.name.split(".")[2] not in (*TRAINING[: rank + 1], *TRAINING_FOR_ALL):
+                    offences.append(f"{i.where}: {folder} imports {i.name}")
+    assert not offences, (
+        f"folders of training may import only folders before them, in the order {' -> '.join(TRAINING)}, and "
+        f"{', '.join(TRAINING_FOR_ALL)}; the other modules of training use the folders:" + listed(offences)
+    )
+    folders = {path.parent.name for path in (PACKAGE / "training").glob("*/__init__.py")}
+    assert folders == set(TRAINING), f"give {sorted(folders ^ set(TRAINING))} a place in TRAINING in this file"
 
 
 def test_optional_back_ends_stay_in_files_named_for_them():

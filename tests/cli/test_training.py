@@ -52,6 +52,37 @@ def test_train_says_what_it_made(run, darcy, tmp_path):
     assert again.exit_code == 0 and "epoch" not in again.stderr  # finished: nothing is trained again
 
 
+def test_a_set_for_neuraloperator_is_trained_on_and_evaluated(run, darcy, trained, tmp_path):
+    """The record beside the tensors knows the coordinates; without it they are assumed, and that is said."""
+    with datasets.open(darcy) as stored:
+        datasets.export(stored, "neuraloperator", tmp_path / "set")
+    given = [word for key, value in SMALL.items() for word in ("--option", f"{key}={json.dumps(value)}")]
+    result = run("train", tmp_path / "set", "--out", tmp_path / "known", "--epochs", "1", *given)
+    assert result.exit_code == 0, result.output
+    assert "x → y on 17 × 17 points; 24 train, 3 valid, 3 test" in result.stderr and "assumed" not in result.stderr
+    (tmp_path / "set" / "provenance.json").unlink()
+    result = run("train", tmp_path / "set", "--out", tmp_path / "assumed", "--epochs", "1", *given)
+    assert result.exit_code == 0, result.output
+    assert "none stored: equidistant points from end to end of the unit box are assumed" in result.stderr
+    assert "assumed" in (tmp_path / "assumed" / "card.md").read_text(encoding="utf-8")
+    known, assumed = (torch.load(tmp_path / name / "best.pt", weights_only=True) for name in ("known", "assumed"))
+    assert known["geometry"] == assumed["geometry"]  # this set lies on vertices
+    assert run("evaluate", tmp_path / "known", tmp_path / "set").exit_code == 0
+    assert run("predict", tmp_path / "known", tmp_path / "set", "--out", tmp_path / "y.npy").exit_code == 0
+    assert np.load(tmp_path / "y.npy").shape == (30, 1, 17, 17)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_checkpoint_is_read_once(run, darcy, trained, tmp_path, monkeypatch, command):
+    from resolvent.training.runs import checkpoint
+
+    read, load = [], checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda path: read.append(path) or load(path))
+    given = ["--out", tmp_path / "y.npy"] if command == "predict" else []
+    assert run(command, trained, darcy, *given).exit_code == 0
+    assert read == [trained / "best.pt"]
+
+
 def test_evaluate_on_two_grids(run, darcy, trained, tmp_path):
     result = run(
         "evaluate", trained, darcy, "--stride", "2", "--plot", tmp_path / "p.png", "--spectrum", tmp_path / "s.png",
@@ -122,6 +153,14 @@ def test_what_does_not_fit_is_refused(refused, darcy, flow, trained, tmp_path):
     refused(2, "no model 'mgn'|did you mean 'mgno'", "train", darcy, "--out", out, "--model", "mgn")
     refused(2, "fno has no option depth|n_modes", "train", darcy, "--out", out, "--option", "depth=3")
     refused(2, "training has no option rate|batch_size", "train", darcy, "--out", out, "--set", "rate=1")
+    refused(
+        2, "epochs is given by --epochs, not by --set|--epochs 5", "train", darcy, "--out", out, "--set", "epochs=5"
+    )
+    given = ["train", darcy, "--out", out, "--lr", "1e-3", "--set", "lr=0.1"]
+    refused(2, "lr is given by --lr, not by --set|--lr 0.1", *given)
+    refused(2, "training has no option fractions", "train", darcy, "--out", out, "--set", "fractions=[0.2,0.1]")
+    refused(2, "--set expects key=value|--set ema=0.999", "train", darcy, "--out", out, "--set", "clip")
+    refused(2, "build it with --option c_in=1", "train", darcy, "--out", out, "--option", "c_in=2")
     refused(2, "no loss 'l3'|relative_l2", "train", darcy, "--out", out, "--loss", "l3")
     refused(2, "expected field names among a, u, got v", "train", darcy, "--out", out, "--input", "v")
     refused(2, "holds no trajectories", "train", darcy, "--out", out, "--steps")
@@ -130,6 +169,7 @@ def test_what_does_not_fit_is_refused(refused, darcy, flow, trained, tmp_path):
     refused(2, "does not fit|same fields", "evaluate", trained, flow)
     refused(2, "no split 'dev'|train, valid, test, all", "evaluate", trained, darcy, "--split", "dev")
     refused(2, "--stride 5 does not fit", "evaluate", trained, darcy, "--stride", "5")
+    refused(2, "leave one of them out", "evaluate", trained, darcy, "--rollout", "3", "--stride", "2")
     refused(2, "needs a model of one step|--steps", "evaluate", trained, darcy, "--rollout", "3")
     refused(2, "no checkpoint", "evaluate", darcy, darcy)
     refused(2, "holds no model", "predict", tmp_path, darcy, "--out", tmp_path / "y.npy")

@@ -1,8 +1,6 @@
 """The training loop: what it does to a model, what it writes, and what it refuses."""
 
-import importlib.util
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +9,7 @@ import torch
 from resolvent.operators.neural import build
 from resolvent.training import NonFiniteError, Trainer, TrainingConfig, read_log, train
 
-_spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).with_name("conftest.py"))
-support = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(support)
-fitted, smooth, tiny = support.fitted, support.smooth, support.tiny
+from .small_runs import fitted, smooth, tiny
 
 
 def test_three_lines_train_on_arrays():
@@ -274,7 +269,7 @@ def test_losses_and_schedules_as_objects_are_stored_by_name(pairs):
 
 
 def test_min_delta_of_negative_errors(pairs):
-    from resolvent.training.run_state import RunState
+    from resolvent.training.runs.run_state import RunState
 
     trained = fitted(pairs, epochs=3, min_delta=0.0)
     assert trained.best == min(row["valid_metric"] for row in trained.history)

@@ -93,11 +93,17 @@ def report(error: BaseException, ctx: Any, arguments: Sequence[str]) -> int:
         The command line, without the program's name.
     """
     from .console import messages
+    from .wording import in_options
 
     if ctx.find_root().meta.get(_DEBUG) or os.environ.get("RESOLVENT_DEBUG", "") not in ("", "0"):
         messages().print("".join(traceback.format_exception(error)), soft_wrap=True, end="")
     program = ctx.find_root().info_name or "resolvent"
     diagnosis = diagnose(error, f"{program} {ctx.invoked_subcommand or ''}".strip(), shlex.join([program, *arguments]))
+    if ctx.invoked_subcommand and (not isinstance(error, InputError) or error.__cause__ is not None):
+        # What the library says is in the words of Python.
+        command = ctx.command.get_command(ctx, ctx.invoked_subcommand)
+        message, hint = (in_options(text, command) for text in (diagnosis.message, diagnosis.hint))
+        diagnosis = dataclasses.replace(diagnosis, message=message, hint=hint)
     _print(diagnosis)
     return diagnosis.code
 
@@ -138,7 +144,7 @@ def diagnose(error: BaseException, command: str, command_line: str) -> Diagnosis
     text = _text(error)
     # Errors of training are told by name, so that nothing needs to import torch.
     if type(error).__name__ == "CheckpointError":
-        return Diagnosis(text.replace("resume=False", "--restart"))
+        return Diagnosis(text)
     if isinstance(error, InputError):
         return Diagnosis(text, error.hint or f"`{command} --help` explains the arguments")
     if type(error).__name__ == "TrainingInterrupted":
@@ -206,7 +212,7 @@ def _diagnose_dataset_error(error: BaseException, library: ModuleType, command_l
         return Diagnosis(_text(error), code=RESULT)
     if isinstance(error, library.StorageError) and error.errno == errno.EEXIST:
         text, _, advice = _text(error).partition(": ")
-        return Diagnosis(text, advice.replace("overwrite=True", "--overwrite"))
+        return Diagnosis(text, advice)
     if isinstance(error, library.DatasetError):
         return Diagnosis(_text(error))
     return None

@@ -47,6 +47,8 @@ def evaluate(
     for target, endings in ((plot, PICTURES), (spectrum, PICTURES), (csv, (".csv",))):
         if target is not None:
             check_target(target, endings, data)
+    if rollout is not None and stride:
+        raise InputError("--rollout goes on the whole grid, and --stride asks for others", "leave one of them out")
     tables = []
     for number, path in enumerate(data):
         operator, origin, pairs = opened(model, path, device)
@@ -112,8 +114,7 @@ def _rolled_out(operator: PhysicalOperator, pairs: Pairs, rows: np.ndarray, step
 
 
 def _draw(operator: PhysicalOperator, pairs: Pairs, rows: np.ndarray, plot: Path | None, spectrum: Path | None) -> None:
-    from ..training import error_spectrum
-    from ..training.plots import plot_fields, plot_spectra
+    from ..training import error_spectrum, plot_fields, plot_spectra
     from .writing import write_figure
 
     x, y = pairs.batch(rows[:3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,9 +28,10 @@ def opened(model: Path, data: Path, device: str) -> tuple[PhysicalOperator, Trai
     InputError
         If the dataset does not hold the fields that the model takes.
     """
-    from ..training import as_pairs, load_model, trained_on
+    from ..training import as_pairs
+    from ..training.runs.checkpoint import load_trained
 
-    operator, origin = load_model(model, device), trained_on(model)
+    operator, origin = load_trained(model, device)
     try:
         pairs = as_pairs(data, inputs=origin.inputs or (), targets=origin.targets or (), steps=origin.steps)
     except (ValueError, KeyError) as error:
@@ -48,4 +50,9 @@ def opened(model: Path, data: Path, device: str) -> tuple[PhysicalOperator, Trai
             f"{model} was trained on {len(origin.geometry.grid)} axes, and {data} has {len(pairs.geometry.grid)}",
             "give data of the same dimension",
         )
+    if "coordinates" in pairs.about:  # assumed: the model knows how the points lie that it was trained on
+        try:
+            pairs = dataclasses.replace(pairs, geometry=origin.geometry.regridded(pairs.geometry.grid))
+        except ValueError as error:
+            raise InputError(f"{data} stores no coordinates: {error}", "give data with coordinates") from error
     return operator, origin, pairs

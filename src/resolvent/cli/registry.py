@@ -71,7 +71,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return " or ".join(difflib.get_close_matches(name, list(known), n=2, cutoff=0.5))
 
 
-def parse_options(pairs: Iterable[str], example: str = "source=grf") -> dict[str, Any]:
+def parse_options(pairs: Iterable[str], example: str = "source=grf", option: str = "--option") -> dict[str, Any]:
     """Return ``key=value`` pairs as a dict, with numbers and booleans as such and anything else as text.
 
     Parameters
@@ -79,6 +79,8 @@ def parse_options(pairs: Iterable[str], example: str = "source=grf") -> dict[str
     pairs : iterable of str
     example : str
         A pair to show to someone who gave something else.
+    option : str
+        What they were given by.
 
     Examples
     --------
@@ -90,9 +92,9 @@ def parse_options(pairs: Iterable[str], example: str = "source=grf") -> dict[str
         key, equals, text = pair.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key.isidentifier():
-            raise InputError(f"--option expects key=value, got {pair!r}", f"for example --option {example}")
+            raise InputError(f"{option} expects key=value, got {pair!r}", f"for example {option} {example}")
         if key in options:
-            raise InputError(f"--option {key} is given twice", "keep one of them")
+            raise InputError(f"{option} {key} is given twice", "keep one of them")
         options[key] = _value(text.strip())
     return options
 

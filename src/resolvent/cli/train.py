@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,9 @@ EXAMPLE = "Example: resolvent train darcy.h5 --model mgno --epochs 25 --out darc
 def train(
     data: Annotated[
         Path,
-        typer.Argument(metavar="DATA", help="Dataset of ours, of PDEBench or The Well.", show_default=False),
+        typer.Argument(
+            metavar="DATA", help="Dataset of ours, of PDEBench, The Well or neuraloperator.", show_default=False
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for checkpoints, log, card and pictures.", show_default=False)
@@ -72,20 +75,25 @@ def train(
     (card.md) and pictures. Errors of the test split, which training never sees, are printed in the end.
     """
     from ..operators.neural import count_params
-    from ..training import as_pairs
+    from ..training import TrainingConfig, as_pairs
     from ..training import train as train_model
     from .console import counted, note, write, write_pairs
     from .progress import duration, epochs_shown
     from .registry import parse_options
 
-    settings: dict[str, Any] = parse_options(setting or [], "ema=0.999")
     given = {"batch_size": batch_size, "lr": lr, "loss": loss, "amp": amp}
-    settings |= {name: value for name, value in given.items() if value is not None}
-    settings |= {"epochs": epochs, "seed": seed, "device": device, "compile": compile_, "ddp": ddp}
+    given = {name: value for name, value in given.items() if value is not None}
+    given |= {"epochs": epochs, "seed": seed, "device": device, "compile": compile_, "ddp": ddp}
+    settings = parse_options(setting or [], "ema=0.999", "--set")
+    _check_once(settings, given)
+    settings |= given
+    TrainingConfig.of(settings)  # before the data are read
     options = parse_options(option or [], "width=64")
     _check_folder(out)
     pairs = as_pairs(data, inputs=inputs or (), targets=targets or (), steps=steps)
     note(f"{data}: {_described(pairs)}")
+    if "coordinates" in pairs.about:
+        note(f"{data}: coordinates {pairs.about['coordinates']}")
     with epochs_shown() as show:
         trained = train_model(
             pairs, model=model, options=options, out=out, resume=not restart, progress=show, **settings
@@ -106,6 +114,15 @@ def train(
     write_pairs(rows)
     for path in (*_pictures(trained, pairs, out), out / "best.pt", out / "log.csv", out / "card.md"):
         write_pairs({"file": path})
+
+
+def _check_once(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise InputError for a setting that has an option of its own, by which it is given already."""
+    for name in settings:
+        if name in given:
+            option = f"--{name.replace('_', '-')}"
+            example = option if isinstance(settings[name], bool) else f"{option} {settings[name]}"
+            raise InputError(f"{name} is given by {option}, not by --set", f"write {example}")
 
 
 def _check_folder(out: Path) -> None:
@@ -139,7 +156,7 @@ def _test_errors(trained: Trained, pairs: Pairs) -> dict[str, str]:
 
 
 def _pictures(trained: Trained, pairs: Pairs, out: Path) -> list[Path]:
-    from ..training.plots import plot_fields, plot_learning_curves
+    from ..training import plot_fields, plot_learning_curves
     from .writing import write_figure
 
     rows = next(part for part in (pairs.splits["test"], pairs.splits["valid"], pairs.splits["train"]) if len(part))[:3]

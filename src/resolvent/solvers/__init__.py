@@ -7,6 +7,7 @@ if "." not in __name__:
 
 from .check import check_solver
 from .choose import Choice, choose
+from .condition import ConditionNumber, condition_number
 from .direct import Direct
 from .facade import bicg, bicgstab, cg, cgs, gcrotmk, gmres, lgmres, lsmr, lsqr, minres, qmr, solve, tfqmr
 from .fast_poisson import FastPoisson
@@ -115,6 +116,7 @@ __all__ = [
     "Choice",
     "Column",
     "Computed",
+    "ConditionNumber",
     "ConvergenceError",
     "Counts",
     "DeflatedCG",
@@ -158,6 +160,7 @@ __all__ = [
     "cgs",
     "check_solver",
     "choose",
+    "condition_number",
     "fixed_threads",
     "gcrotmk",
     "gmres",

@@ -1,6 +1,17 @@
 """Training and evaluation of neural operators: from a dataset to a model that says how good it is.
 
 `train` does it in one call, `Trainer` step by step; `load_model` reads what either has kept.
+
+===================  ===================================================================================================
+folder               holds
+===================  ===================================================================================================
+``data``             pairs from arrays and datasets, geometry of their grids, normalisers
+``physics``          models in physical units, linear systems of an equation, solvers inside of a network
+``losses``           losses and metrics, those of equations included
+``evaluation``       errors on grids, over time and by frequency; tables and pictures
+``runs``             checkpoints, log, card, progress, interrupts, devices, processes
+``preconditioners``  training of learned preconditioners
+===================  ===================================================================================================
 """
 
 from __future__ import annotations
@@ -14,24 +25,26 @@ except ImportError as error:
     raise ImportError('training needs torch: pip install "resolvent[learn]"') from error
 
 from .api import train
-from .checkpoint import TrainedOn, load_model, trained_on
 from .config import TrainingConfig
-from .data import Pairs, as_pairs
+from .data.geometry import Geometry
+from .data.pairs import Pairs
+from .data.sources import as_pairs
 from .errors import CheckpointError, NonFiniteError, TrainingError, TrainingInterrupted
-from .evaluation import Errors, relative_errors, sweep
+from .evaluation.accuracy import Errors, relative_errors, sweep
+from .evaluation.plots import plot_fields, plot_learning_curves, plot_rollout, plot_spectra, plot_sweep
+from .evaluation.rollout import Rollout, rollout
+from .evaluation.spectra import Spectrum, error_spectrum
+from .evaluation.table import Table
 from .export import export_onnx, export_program, export_trained
-from .geometry import Geometry
-from .implicit_diffusion import solve_diffusion
-from .local_bases import LocalBases
-from .logs import CSVRecorder, Recorder, TensorBoardRecorder, read_log
 from .losses import build_loss
-from .physical import PhysicalOperator
-from .progress import TrainingProgress
-from .rollout import Rollout, rollout
+from .physics.implicit_diffusion import solve_diffusion
+from .physics.local_bases import LocalBases
+from .physics.physical import PhysicalOperator
+from .physics.solver_in_loop import Correction
+from .runs.checkpoint import TrainedOn, load_model, trained_on
+from .runs.logs import CSVRecorder, Recorder, TensorBoardRecorder, read_log
+from .runs.progress import TrainingProgress
 from .schedules import Schedule
-from .solver_in_loop import Correction
-from .spectra import Spectrum, error_spectrum
-from .table import Table
 from .trainer import Trained, Trainer
 
 __all__ = [
@@ -64,6 +77,11 @@ __all__ = [
     "export_program",
     "export_trained",
     "load_model",
+    "plot_fields",
+    "plot_learning_curves",
+    "plot_rollout",
+    "plot_spectra",
+    "plot_sweep",
     "read_log",
     "relative_errors",
     "rollout",

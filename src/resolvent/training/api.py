@@ -11,8 +11,9 @@ import torch
 
 from ..operators.neural import MODELS, NeuralOperator, build
 from .config import RECIPES, TrainingConfig
-from .data import Pairs, as_pairs
-from .progress import ProgressCallback
+from .data.pairs import Pairs
+from .data.sources import as_pairs
+from .runs.progress import ProgressCallback
 from .trainer import Trained, Trainer
 
 
@@ -46,8 +47,8 @@ def train(
     progress : callable, optional
         Takes a `TrainingProgress`.
     **settings
-        Of `TrainingConfig`, and `inputs`, `targets`, `steps`, `geometry`, `fractions` of `as_pairs`. What is not given
-        is taken from the architecture's recipe.
+        Of `TrainingConfig`, and `inputs`, `targets`, `steps`, `geometry`, `fractions`, `unlabelled` of `as_pairs`. What
+        is not given is taken from the architecture's recipe.
 
     Returns
     -------
@@ -67,6 +68,11 @@ def train(
     >>> trained.predict(x).shape
     (40, 1, 16)
     """
+    if options and not isinstance(model, str):
+        raise ValueError(
+            f"options build a model by name, and {type(model).__name__} is built already: leave out "
+            f"{', '.join(options)}, or give the name of a model"
+        )
     of_data = {name: settings.pop(name) for name in _DATA_OPTIONS if name in settings}
     pairs = as_pairs(data, y, seed=settings.get("seed", 0), **of_data)
     recipe = RECIPES.get(model, {}) if isinstance(model, str) else {}

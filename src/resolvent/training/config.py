@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from ..operators.neural.model import check_among, check_whole, plain
+from .data.normalisers import Kind
 from .losses import Loss, build_loss
-from .normalisers import Kind
+from .physics.solver_in_loop import Correction
 from .schedules import Schedule, build_schedule
-from .solver_in_loop import Correction
 
 OPTIMISERS = ("adamw", "adam")
 AMP = (None, "bfloat16", "float16")

@@ -13,7 +13,7 @@ import torch
 
 from ..datasets.storage.durable import storage_errors, write_atomically
 from ..operators.neural.spectral.frozen import real_copy
-from .checkpoint import load_model, trained_on
+from .runs.checkpoint import load_trained
 
 
 def export_trained(run: str | Path, path: str | Path, *, onnx: bool = False) -> tuple[int, ...]:
@@ -32,7 +32,8 @@ def export_trained(run: str | Path, path: str | Path, *, onnx: bool = False) -> 
     grid : tuple of int
         Points of each axis that the program takes; the number of samples stays free.
     """
-    model, grid = load_model(run), trained_on(run).geometry.grid
+    model, origin = load_trained(run)
+    grid = origin.geometry.grid
     (export_onnx if onnx else export_program)(model, torch.zeros(2, model.inputs.channels, *grid), path)
     return grid
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from .geometry import Geometry
+from .data.geometry import Geometry
 from .losses import Loss
-from .physical import PhysicalOperator
+from .physics.physical import PhysicalOperator
 
 _log = logging.getLogger(__name__)
 

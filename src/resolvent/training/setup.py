@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
 from ..operators.neural import NeuralOperator
 from .config import TrainingConfig
-from .data import Pairs
+from .data.normalisers import Normaliser, build_normaliser
+from .data.pairs import Pairs
 from .losses import build_loss
-from .normalisers import build_normaliser
-from .physical import PhysicalOperator
-from .solver_in_loop import Correction
+from .physics.physical import PhysicalOperator
+from .physics.solver_in_loop import Correction
 
 _CHUNK = 64
 """Samples read at a time."""
@@ -29,18 +27,17 @@ def physical_operator(network: NeuralOperator, pairs: Pairs, config: TrainingCon
     """
     _check_fit(network, pairs)
     _check_labels(pairs, config)
-    grid = pairs.geometry.grid
-    ends = [i for i, places in enumerate(pairs.geometry.positions) if places == "vertices"]
-    zero = config.boundary == "zero" or (config.boundary == "auto" and _vanishes_on_boundary(pairs, ends))
-    outputs = build_normaliser(config.y_normaliser, pairs.c_out, grid).fit(_labels(pairs))
-    if network.prepares:
-        network.prepare(torch.cat([outputs.encode(y) for y in _labels(pairs)]))
+    ends = _ends(pairs, config)
+    inputs = build_normaliser(config.x_normaliser, pairs.c_in, pairs.geometry.grid)
+    outputs = build_normaliser(config.y_normaliser, pairs.c_out, pairs.geometry.grid)
+    zero = _fit(inputs, outputs, network, pairs, ends if config.boundary == "auto" else [])
+    zero = zero or config.boundary == "zero"
     correction = None if config.correction is None else Correction(**config.correction)
     if correction is not None:
         correction.systems.check(pairs.geometry)
     return PhysicalOperator(
         network,
-        build_normaliser(config.x_normaliser, pairs.c_in, grid).fit(x for x, _ in _training_batches(pairs)),
+        inputs,
         outputs,
         boundary=0.0 if zero else None,
         boundary_axes=ends if zero else None,
@@ -91,15 +88,44 @@ def _check_fit(network: NeuralOperator, pairs: Pairs) -> None:
         raise ValueError(f"the training split of {pairs.about['source']} is empty: generate more samples")
 
 
-def _training_batches(pairs: Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _ends(pairs: Pairs, config: TrainingConfig) -> list[int]:
+    """Return the axes whose first and last points lie on the boundary; ValueError if none does, and some should."""
+    positions = pairs.geometry.positions
+    ends = [i for i, places in enumerate(positions) if places == "vertices"]
+    if config.boundary == "zero" and not ends:
+        raise ValueError(
+            f"boundary='zero' holds points on the boundary, and the grid of {pairs.about['source']} has none "
+            f"({', '.join(str(place) for place in positions)}): leave it out"
+        )
+    return ends
+
+
+def _fit(inputs: Normaliser, outputs: Normaliser, network: NeuralOperator, pairs: Pairs, axes: list[int]) -> bool:
+    """Fit normalisers and network to the training split, and return whether all its targets vanish at `axes`' ends.
+
+    One pass, since a set may be larger than memory, and none where nothing has to be known.
+    """
+    if inputs.kind == outputs.kind == "none" and not axes and not network.prepares:
+        return False
+    of_inputs, of_outputs = inputs.moments(), outputs.moments()
+    labels, labelled, vanish = [], 0, bool(axes)
     rows = pairs.splits["train"]
-    return (pairs.batch(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))
-
-
-def _labels(pairs: Pairs) -> Iterator[torch.Tensor]:
-    """Yield the targets of the training split that are there."""
-    for _, y in _training_batches(pairs):
-        yield y[~y.isnan().flatten(1).all(1)]
+    for i in range(0, len(rows), _CHUNK):
+        x, y = pairs.batch(rows[i : i + _CHUNK])
+        y = y[~y.isnan().flatten(1).all(1)]  # the labels that are there
+        labelled += len(y)
+        if inputs.kind != "none":
+            of_inputs.add(x)
+        if outputs.kind != "none":
+            of_outputs.add(y)
+        if network.prepares:
+            labels.append(y)
+        vanish = vanish and not any(bool(y.select(axis + 2, end).any()) for axis in axes for end in (0, -1))
+    inputs.take(of_inputs)
+    outputs.take(of_outputs)
+    if network.prepares:
+        network.prepare(torch.cat([outputs.encode(y) for y in labels]))
+    return vanish and labelled > 0
 
 
 def _check_labels(pairs: Pairs, config: TrainingConfig) -> None:
@@ -114,11 +140,4 @@ def _check_labels(pairs: Pairs, config: TrainingConfig) -> None:
                 '{"loss": "residual", "family": …}'
             )
     if config.y_normaliser != "none" and np.isin(pairs.splits["train"], pairs.unlabelled).all():
-        raise ValueError("without any label the scale of the outputs is not known: set y_normaliser='none'")
-
-
-def _vanishes_on_boundary(pairs: Pairs, axes: list[int]) -> bool:
-    """Whether all training targets are zero at the first and the last point of some axes."""
-    if not axes or np.isin(pairs.splits["train"], pairs.unlabelled).all():
-        return False
-    return not any(bool(y.select(axis + 2, end).any()) for y in _labels(pairs) for axis in axes for end in (0, -1))
+        raise ValueError("without any label the scale of the outputs is not known: give y_normaliser='none'")

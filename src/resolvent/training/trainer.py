@@ -8,8 +8,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -17,22 +17,24 @@ import numpy as np
 import torch
 
 from ..operators.neural import NeuralOperator
-from . import checkpoint
-from .batches import batches_in_parts
-from .card import write_card
 from .config import TrainingConfig
-from .data import Batch, Pairs, as_pairs
-from .devices import device_of
+from .data.pairs import Batch, Pairs
+from .data.sources import as_pairs
 from .errors import NonFiniteError, TrainingInterrupted
-from .folder import clear_folder, make_folder
-from .interrupts import deferred_interrupt
-from .logs import CSVRecorder, Recorder
 from .losses import build_loss
 from .objective import Average, Objective, compiled
-from .physical import PhysicalOperator
-from .processes import Processes, processes
-from .progress import Meter, ProgressCallback
-from .run_state import RunState, restore, stored
+from .physics.physical import PhysicalOperator
+from .runs import checkpoint
+from .runs.batches import batches_in_parts
+from .runs.card import write_card
+from .runs.devices import device_of
+from .runs.folder import clear_folder, make_folder
+from .runs.interrupts import deferred_interrupt
+from .runs.logs import CSVRecorder, Recorder
+from .runs.processes import Processes, processes
+from .runs.progress import Meter, ProgressCallback
+from .runs.run_state import RunState, check_same, restore, stored
+from .runs.tally import Tally
 from .schedules import build_schedule
 from .setup import physical_operator, stage_grids
 
@@ -132,7 +134,8 @@ class Trainer:
         ValueError
             If model and data do not fit.
         NonFiniteError
-            For data, losses or gradients that are not finite, naming the sample; earlier checkpoints are kept.
+            For data, losses or gradients that are not finite, naming the sample; earlier checkpoints are kept. A GPU
+            may have made further updates before losses and gradients are looked at, at the latest at the epoch's end.
         CheckpointError
             If `out` holds a run of another model, configuration or dataset.
         TrainingInterrupted
@@ -143,8 +146,9 @@ class Trainer:
         with processes(self.config.ddp, device) as (team, warning), deferred_interrupt() as interrupted:
             if warning:
                 _log.warning(warning)
-            run = _Run(self, pairs, device, team, None if out is None else Path(out), progress, interrupted)
-            run.start(resume)
+            folder = None if out is None else Path(out)
+            run = _Run(self, pairs, device, team, folder, resume, progress, interrupted)
+            run.start()
             return run.complete(checkpoint_seconds)
 
 
@@ -158,13 +162,15 @@ class _Run:
         device: torch.device,
         team: Processes,
         out: Path | None,
+        resume: bool,
         progress: ProgressCallback | None,
         interrupted: threading.Event,
     ) -> None:
         self.config, self.pairs, self.device, self.team, self.out = trainer.config, pairs, device, team, out
-        self.interrupted = interrupted
+        self.interrupted, self.resume, self.tally = interrupted, resume, Tally(team, device)
         self.schedule = build_schedule(self.config.schedule)
-        self.model = physical_operator(trainer.model, pairs, self.config).to(device)
+        self.last = self._last(trainer.model)
+        self.model = self._model(trainer.model).to(device)
         self.average = None if self.config.ema is None else Average(self.model, self.config.ema)
         self.objective = Objective(
             self.model, build_loss(self.config.loss), encoded=self.config.loss_space == "encoded"
@@ -183,16 +189,29 @@ class _Run:
         self.called: Any = self.objective
         self.saved = time.monotonic()
 
-    def start(self, resume: bool) -> None:
+    def _last(self, network: NeuralOperator) -> dict[str, Any] | None:
+        """Return the checkpoint to go on from, None to begin; CheckpointError if it is of another run."""
+        if self.out is None or not self.resume or not (self.out / checkpoint.LAST).is_file():
+            return None
+        content = checkpoint.load(self.out / checkpoint.LAST)
+        check_same(content, network, self.config, self.pairs, self.out / checkpoint.LAST)
+        return content
+
+    def _model(self, network: NeuralOperator) -> PhysicalOperator:
+        """Return the network between normalisers, which a checkpoint holds and a new run fits."""
+        if self.last is None:
+            return physical_operator(network, self.pairs, self.config)
+        return PhysicalOperator.with_options(network, self.last["model"]["physical"])
+
+    def start(self) -> None:
         """Continue what is in `out`, or begin."""
-        if self.out is not None:
-            if self.team.leads:
-                make_folder(self.out)
-            last = self.out / checkpoint.LAST
-            if resume and last.is_file():
-                restore(self, checkpoint.load(last), last)
-            elif self.team.leads:
-                clear_folder(self.out, (checkpoint.LAST, checkpoint.BEST, LOG, CARD), replace=not resume)
+        if self.out is not None and self.team.leads:
+            make_folder(self.out)
+        if self.last is not None:
+            restore(self, self.last)
+            self.last = None
+        elif self.out is not None and self.team.leads:
+            clear_folder(self.out, (checkpoint.LAST, checkpoint.BEST, LOG, CARD), replace=not self.resume)
         self.meter.begin(self.state)
         self.objective.geometry = self.grids[self._stride()].geometry
         if self.config.compile:
@@ -228,10 +247,13 @@ class _Run:
         order = np.random.default_rng([self.config.seed, state.epoch]).permutation(self.pairs.splits["train"])
         batches = [order[i : i + size] for i in range(0, len(order), size)]
         self.model.train()
-        for batch, parts in batches_in_parts(pairs, batches[state.batch :], self.team, self.config.accumulate):
+        pinned = self.device.type == "cuda"
+        for batch, parts in batches_in_parts(pairs, batches[state.batch :], self.team, self.config.accumulate, pinned):
             self._update(batch, parts)
-            self._report(epoch_ends=False)
-            if self.team.any(self.interrupted.is_set(), self.device):
+            if self.tally.due:
+                self._look()
+                self._report(epoch_ends=False)
+            if self.interrupted.is_set() if self.team.count == 1 else self.tally.stopping:
                 self._save_last()
                 raise TrainingInterrupted(state.epoch, self.config.epochs, None if self.out is None else str(self.out))
             if state.batch < len(batches) and time.monotonic() - self.saved > checkpoint_seconds:
@@ -240,6 +262,7 @@ class _Run:
 
     def _finish_epoch(self) -> None:
         state = self.state
+        self._look()
         valid_loss, metric = self._validate()
         train_loss = state.loss_sum / max(state.loss_count, 1)
         judged = train_loss if metric is None else metric
@@ -270,43 +293,52 @@ class _Run:
         state, config = self.state, self.config
         self._set_rate()
         self.optimiser.zero_grad(set_to_none=True)
-        losses = torch.zeros((), device=self.device)
-        broken: tuple[str, int] | None = None
-        for i, (rows, pair) in enumerate(parts):
+        rows: list[np.ndarray] = []
+        losses: list[torch.Tensor] = []
+        for i, (part, pair) in enumerate(parts):
             x, y = self._to_device(pair)
             last = i == len(parts) - 1
-            quiet = self.called.no_sync() if self.team.count > 1 and not last else _nothing()
+            quiet = self.called.no_sync() if self.team.count > 1 and not last else nullcontext()
             # Each part of a batch weighs by its samples; the average that DDP takes is undone.
-            weight = 0.0 if self.team.count > 1 and rows[0] < 0 else self.team.count / len(batch)
+            weight = 0.0 if self.team.count > 1 and part[0] < 0 else self.team.count / len(batch)
             with quiet:
                 with torch.autocast(self.device.type, _AMP[config.amp], enabled=config.amp is not None):
                     values = self.called(x, y)
-                if weight and not bool(torch.isfinite(values).all()):
-                    broken = ("loss", int(rows[int((~torch.isfinite(values)).nonzero()[0])]))
                 self.scaler.scale(values.float().sum() * weight).backward()
-            losses += values.detach().float().sum() * (weight > 0.0)
-        if self.team.any(broken is not None, self.device):
-            raise self._non_finite(broken)
+            if weight:
+                rows.append(part)
+                losses.append(values.detach().float())
         self.scaler.unscale_(self.optimiser)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip or math.inf)
-        if not self.scaler.is_enabled() and not bool(torch.isfinite(norm)):
-            raise self._non_finite(("gradient", -1))
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        if config.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), config.clip, norm)
+        self.tally.note(state.step + 1, rows, losses, norm)
+        if self.tally.prompt:
+            self._look()  # before what is not finite can reach the parameters
         self.scaler.step(self.optimiser)
         self.scaler.update()
         state.step += 1
         state.batch += 1
-        state.gradient_norm = float(norm)
-        state.loss_sum += float(self.team.sum(losses))
         state.loss_count += len(batch)
         if self.average is not None:
             self.average.update(self.model, state.step)
 
-    def _non_finite(self, broken: tuple[str, int] | None) -> NonFiniteError:
-        what, row = broken or ("loss", -1)
+    def _look(self) -> None:
+        """Take the figures of the updates since the last look into account; NonFiniteError for the first bad one."""
+        for figures in self.tally.read(self.interrupted.is_set()):
+            if figures.broken:
+                raise self._non_finite("loss", figures.step, figures.row)
+            # With a scale, gradients may overflow: the update is left out and the scale lowered.
+            if not self.scaler.is_enabled() and not math.isfinite(figures.norm):
+                raise self._non_finite("gradient", figures.step)
+            self.state.gradient_norm = figures.norm
+            self.state.loss_sum += figures.loss
+
+    def _non_finite(self, what: str, step: int, row: int = -1) -> NonFiniteError:
         where = f" for sample {row} of {self.pairs.about['source']}" if row >= 0 else ""
         kept = f"; {self.out / checkpoint.BEST} keeps the best model" if self.out is not None else ""
         return NonFiniteError(
-            f"the {what} is not finite{where} in epoch {self.state.epoch + 1}, update {self.state.step + 1}: lower lr "
+            f"the {what} is not finite{where} in epoch {self.state.epoch + 1}, update {step}: lower lr "
             f"(now {self.config.lr:g}), or set clip{kept}"
         )
 
@@ -332,15 +364,16 @@ class _Run:
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         mine = self.team.share(rows)
         size = self.config.batch_size
-        for i in range(0, len(mine), size):
-            x, y = self._to_device(self.pairs.batch(mine[i : i + size]))
+        batches = [mine[i : i + size] for i in range(0, len(mine), size)]
+        for _, [(_, pair)] in batches_in_parts(self.pairs, batches, Processes(), 1, self.device.type == "cuda"):
+            x, y = self._to_device(pair)
             encoded = judged.encoded(x)
             prediction = judged.decoded(encoded, x)
             sums[0] += self.objective.measured(encoded, prediction, y, x).double().sum()
             sums[1] += self.metric(prediction, y, self.pairs.geometry, x).double().sum()
         loss, metric = (self.team.sum(sums) / len(rows)).tolist()
         if not math.isfinite(metric):
-            raise self._non_finite(("validation error", -1))
+            raise self._non_finite("validation error", self.state.step)
         return loss, metric
 
     def _stride(self) -> int:
@@ -353,6 +386,7 @@ class _Run:
     # Records -----------------------------------------------------------------------------------------------------
 
     def _save_last(self) -> None:
+        self._look()  # what is not finite must not be kept
         if self.out is not None and self.team.leads:
             checkpoint.save(self.out / checkpoint.LAST, stored(self, complete=True))
         self.saved = time.monotonic()
@@ -362,8 +396,3 @@ class _Run:
 
 
 _AMP = {None: torch.bfloat16, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

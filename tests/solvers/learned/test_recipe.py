@@ -1,5 +1,8 @@
 """Files, refusals, the gate, guesses and spaces."""
 
+import itertools
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +20,7 @@ from resolvent.solvers.learned import (
     ModelFileError,
     PreconditionerNetwork,
     SPDCycle,
+    gate,
 )
 
 
@@ -114,6 +118,19 @@ def test_gate_closes_on_cost(learned, make):
     M = Gated(learned, incumbent_seconds=1e-9)(A)
     assert not M.verdict.open and "incumbent" in M.verdict.reason
     assert CG().solve(A, b, M=M).iterations == CG().solve(A, b, M=IC()).iterations
+
+
+def test_gate_counts_the_share_of_the_setup(learned, make, monkeypatch):
+    A, _ = make(32)
+    ticks = itertools.count()
+    monkeypatch.setattr(gate, "time", types.SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    for solves in (1, 4):
+        v = Gated(learned, solves=solves)(A).verdict
+        # Each part takes one tick of this clock: a set-up, a solve, and all the probes together.
+        assert v.setup_seconds == 1.0 and v.incumbent_seconds == 1.0 / solves + 1.0
+        assert v.open == (1.0 / solves + v.apply_seconds * v.predicted_iterations < v.incumbent_seconds)
+    with pytest.raises(ValueError, match="solves"):
+        Gated(learned, solves=0)
 
 
 def test_gate_closes_within_three_probes_on_a_useless_network(make):

@@ -6,17 +6,9 @@
 import numpy as np
 import pytest
 
-from resolvent.solvers.tuning import (
-    Binned,
-    ChebCB,
-    EpsilonGreedy,
-    FixedArm,
-    RestartOnDrift,
-    Ridge,
-    TsallisINF,
-)
+from resolvent.solvers.tuning import Binned, ChebCB, EpsilonGreedy, FixedArm, RestartOnDrift, Ridge, TsallisINF
 
-from ...test_benchmarks import load
+from ...benchmarks.loading import load
 
 problems = load("_relaxation_problems")
 

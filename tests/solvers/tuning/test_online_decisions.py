@@ -10,7 +10,7 @@ import pytest
 from resolvent.solvers import CG, SOR
 from resolvent.solvers.tuning import Arm, EpsilonGreedy, LowerConfidenceBound, OnlineTuner, Ridge, TsallisINF
 
-from ...test_benchmarks import load
+from ...benchmarks.loading import load
 from .mock_streams import Clock, mock_arms, mock_tuner, noisy, play, true_total
 
 T = 1_000

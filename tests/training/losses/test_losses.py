@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from resolvent.training.geometry import Geometry
+from resolvent.training.data.geometry import Geometry
 from resolvent.training.losses import (
     H1,
     LOSSES,

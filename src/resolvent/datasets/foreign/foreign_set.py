@@ -33,7 +33,7 @@ class ForeignSet:
     fields : dict of str to FieldSpec
         Names as in the file, with shapes and roles: ``parameter`` (numbers), ``input`` (fixed fields) or ``solution``.
     axes : dict of str to array
-        Coordinates by name; empty where the format has none.
+        Coordinates by name; empty where the format has none and no record of this package lies beside the files.
     attributes : dict
         What the file says of itself.
     split_of : (N,) uint8 array

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import families
 from ..errors import FormatError
 from ..family import FieldSpec
 from ..seeding import SPLITS
@@ -63,6 +65,7 @@ def open_tensors(path: Path) -> ForeignSet:
     blocks = list(loaded.values())
     roles = {"x": "input", "y": "solution"}
     fields = {name: FieldSpec(tuple(shape), roles.get(name, "parameter"), name) for name, shape in first.items()}
+    axes, origin = _origin(next(iter(files.values())), tuple(first["x"]))
 
     def read(name: str, row: int) -> np.ndarray:
         part = int(np.searchsorted(starts, row, side="right")) - 1
@@ -73,13 +76,30 @@ def open_tensors(path: Path) -> ForeignSet:
         format="neuraloperator",
         layout="tensors",
         fields=fields,
-        axes={},
-        attributes={"files": {split: file.name for split, file in files.items()}},
+        axes=axes,
+        attributes={**origin, "files": {split: file.name for split, file in files.items()}},
         split_of=np.concatenate([np.full(n, SPLITS.index(s), np.uint8) for s, n in zip(files, counts, strict=True)]),
         read=read,
         release=lambda: None,
         index=np.arange(int(starts[-1])),
     )
+
+
+def _origin(path: Path, shape: tuple[int, ...]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return coordinates and origin of what this package exported, which the record beside it tells; nothing of others.
+
+    Frames are channels here, so that times are left out.
+    """
+    try:
+        record = json.loads(path.with_name("provenance.json").read_text(encoding="utf-8"))
+        known = path.name in record["files"]
+        made = families.get(record["family"], **record["options"]).axes()
+        told = {key: str(record[key]) for key in ("title", "equation", "domain", "boundary", "law") if key in record}
+    except (OSError, ValueError, TypeError, LookupError):
+        return {}, {}
+    axes = {name: axis for name, axis in made.items() if name != "t"}
+    grid = tuple(len(axis) for axis in axes.values())
+    return (axes, told) if known and shape[len(shape) - len(grid) :] == grid else ({}, {})
 
 
 def _pair(path: Path) -> dict[str, np.ndarray]:

@@ -74,6 +74,8 @@ class DCDM(PreconditionerNetwork):
         self.fine, self.pooled, self.last = several(fine), several(half), several(last)
         self.head = convolution(width, 1, 1)
         self.skips = {4: (2,), 6: (2, 4)}[fine]
+        # Two thirds of the time of the other order, on a CPU.
+        self.to(memory_format=(torch.channels_last, torch.channels_last_3d)[dim - 2])
 
     def prepare(self, level: Level) -> torch.Tensor:
         """Return the mask of the domain, outside of which there is nothing to correct."""
@@ -90,28 +92,38 @@ class DCDM(PreconditionerNetwork):
         return q.squeeze(1).unflatten(0, r.shape[:2]).to(r.dtype) / scale * prepared.to(r.dtype)
 
     def _network(self, x: torch.Tensor) -> torch.Tensor:
-        relu = torch.nn.functional.relu
         sides = [side for n in reversed(x.shape[2:]) for side in (0, n % 2)]
         grid = x.shape[2:]
         if any(sides):
             x = torch.nn.functional.pad(x, sides)
-        x = self.stem(x)
+        x = _convolved(self.stem, x)
         pool = POOLS[self.dim]
         assert pool is not None
         coarse = _pairs(self.pooled, pool(x, 2))
         kept = x
         for i, convolution in enumerate(self.fine, 1):
-            x = relu(convolution(x))
+            x = _convolved(convolution, x).relu_()
             if i in self.skips:
-                x, kept = x + kept, x + kept
+                x = kept = x + kept
         x = x + torch.nn.functional.interpolate(coarse, scale_factor=2, mode="nearest")
-        x = self.head(_pairs(self.last, x))
+        x = _convolved(self.head, _pairs(self.last, x))
         return x[(slice(None), slice(None), *(slice(n) for n in grid))]
 
 
 def _pairs(convolutions: torch.nn.ModuleList, x: torch.Tensor) -> torch.Tensor:
-    """Apply residual pairs, x ← x + K₂ relu(K₁ x), with an activation after each."""
-    relu = torch.nn.functional.relu
+    """Apply residual pairs, x ← relu(x + K₂ relu(K₁ x))."""
     for first, second in zip(convolutions[::2], convolutions[1::2], strict=True):
-        x = relu(x + second(relu(first(x))))
+        x = _convolved(second, _convolved(first, x).relu_()).add_(x).relu_()
     return x
+
+
+def _convolved(layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return layer(x).
+
+    On one thread torch does not give a single residual to oneDNN, and takes 14 times as long in three dimensions.
+    """
+    single = len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
+    if single and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(x, layer.weight, layer.bias, layer.padding, layer.stride, layer.dilation, 1)
+    y: torch.Tensor = layer(x)
+    return y

@@ -27,7 +27,7 @@ from ..recycling.deflated_cg import DeflatedCG
 from ..recycling.gcrodr import GCRODR
 from ..recycling.rminres import RMINRES
 from ..relaxation import SOR
-from ..sequences import Refresh
+from ..sequences import Bootstrapped, Refresh
 from ..structure import Structure, structure_of
 from .arm import Arm
 from .work import stored_entries
@@ -127,6 +127,8 @@ def _look(A: LinearOperator, memory: float | None) -> _Known:
 def _possible(arm: Arm, known: _Known) -> bool:
     """Whether factors fit into memory, and entries are there for what needs them."""
     entries = stored_entries(known.A) * BYTES
+    if isinstance(arm.spaces, Bootstrapped) and not (known.assembled and known.A.shape[0] >= COARSENED):
+        return False
     match arm.solver, arm.M:
         case Direct(), _:
             if not known.assembled or known.structure is None:
@@ -206,6 +208,10 @@ def _definite(known: _Known, safe: dict[str, Any], options: dict[str, Any]) -> I
     yield Arm(cg, Jacobi())
     yield Arm(MINRES(**options), IC())
     yield Arm(deflated[1], Jacobi())
+    if known.real:
+        # Beside SSOR(1.0) with nothing deflated: what smooth vectors of the first matrix are worth is not known before.
+        for k in (4, 8):
+            yield Arm(DeflatedCG(k=k, **options), SSOR(1.0), spaces=Bootstrapped(k))
     yield Arm(BiCGStab(**options), ILU0())
     yield Arm(SOR(1.9, **options))
     yield Arm(cg)

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import torch
 
-from ..geometry import Geometry
+from ..data.geometry import Geometry
 from .differences import squared_seminorm
 from .loss import Channels, Loss, check_channels, ratio, root, squared_norm
 
@@ -30,7 +30,7 @@ class H1(Loss):
     Examples
     --------
     >>> import torch
-    >>> from resolvent.training.geometry import Geometry
+    >>> from resolvent.training import Geometry
     >>> from resolvent.training.losses import H1
     >>> y = torch.linspace(0.0, 1.0, 9).expand(1, 1, 9)
     >>> H1()(1.5 * y, y, Geometry.unit([9]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from ..geometry import Geometry
+from ..data.geometry import Geometry
 
 
 def difference(u: torch.Tensor, i: int, geometry: Geometry) -> torch.Tensor:
@@ -32,12 +31,10 @@ def difference(u: torch.Tensor, i: int, geometry: Geometry) -> torch.Tensor:
         last = (u.narrow(dim, n - 1, 1) - u.narrow(dim, n - 2, 1)) / h
         return torch.cat([first, inside, last], dim)
     shape = [-1, *[1] * (u.ndim - 1 - dim)]
-    gaps = np.diff(geometry.axes[i])
+    distance = geometry.gaps(i, u).reshape(shape)
     if geometry.periodic[i]:
-        after = torch.as_tensor(np.append(gaps, geometry.lengths[i] - gaps.sum())).to(u).reshape(shape)
-        slopes = (u.roll(-1, dim) - u) / after
-        return _average(slopes.roll(1, dim), slopes, after.roll(1, 0), after)
-    distance = torch.as_tensor(gaps).to(u).reshape(shape)
+        slopes = (u.roll(-1, dim) - u) / distance
+        return _average(slopes.roll(1, dim), slopes, distance.roll(1, 0), distance)
     slopes = u.diff(dim=dim) / distance
     inside = _average(
         slopes.narrow(dim, 0, n - 2), slopes.narrow(dim, 1, n - 2), distance.narrow(0, 0, n - 2),

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import torch
 
-from ..geometry import Geometry
+from ..data.geometry import Geometry
 from .loss import Channels, Loss, check_channels, ratio, root, squared_norm
 
 
@@ -24,7 +24,7 @@ class RelativeL2(Loss):
     Examples
     --------
     >>> import torch
-    >>> from resolvent.training.geometry import Geometry
+    >>> from resolvent.training import Geometry
     >>> from resolvent.training.losses import RelativeL2
     >>> y = torch.ones(2, 1, 8)
     >>> RelativeL2()(1.5 * y, y, Geometry.unit([8]))

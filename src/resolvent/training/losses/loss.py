@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from ...operators.neural.model import check_among, plain
-from ..geometry import Geometry
+from ..data.geometry import Geometry
 
 Channels = Literal["together", "each"]
 """``together``: norms over all channels; ``each``: the mean of the ratios of each channel, for quantities that have

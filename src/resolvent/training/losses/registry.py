@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 
 import torch
 
-from ..geometry import Geometry
+from ..data.geometry import Geometry
 from .derivatives import H1, HelmholtzEnergy, RelativeDerivative
 from .l2 import VRMSE, AbsoluteL2, RelativeL2
 from .loss import Loss

@@ -10,8 +10,8 @@ import torch
 
 from ...operators import SPD, StructureError
 from ...operators.neural.model import check_among, plain
-from ..discrete_systems import DiscreteSystems, family_options
-from ..geometry import Geometry
+from ..data.geometry import Geometry
+from ..physics.discrete_systems import DiscreteSystems, family_options
 from .loss import Loss, root
 
 Norm = Literal["dual", "euclidean", "energy"]

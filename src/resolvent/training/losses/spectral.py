@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import torch
 
 from ...operators.neural.model import check_whole
-from ..geometry import Geometry
+from ..data.geometry import Geometry
 from .loss import Channels, Loss, check_channels, ratio
 
 _PUBLISHED_CUT = 20
@@ -38,7 +38,7 @@ class SpectralH1(Loss):
     Examples
     --------
     >>> import math, torch
-    >>> from resolvent.training.geometry import Geometry
+    >>> from resolvent.training import Geometry
     >>> from resolvent.training.losses import SpectralH1
     >>> x = torch.arange(16) / 16 * 2 * math.pi
     >>> y = x.sin().expand(1, 1, 16)

@@ -13,16 +13,18 @@ import torch
 
 from ...operators.neural.model import check_among, check_whole
 from ...solvers.learned.network import PreconditionerNetwork
-from .. import checkpoint
 from ..errors import CheckpointError, NonFiniteError, TrainingInterrupted
-from ..interrupts import deferred_interrupt
-from ..logs import CSVRecorder
-from ..progress import ProgressCallback, TrainingProgress
+from ..runs import checkpoint
+from ..runs.interrupts import deferred_interrupt
+from ..runs.logs import CSVRecorder
+from ..runs.progress import ProgressCallback, TrainingProgress
 from ..schedules import build_schedule
 from .losses import STEPS, Name, loss_of
 from .samples import Samples
 
 KIND = "preconditioner"
+JUDGED = 4
+"""Residuals of an operator held out that are looked at after each epoch, as a multiple of those of a batch."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -248,7 +250,7 @@ def train_preconditioner(
     network.load_state_dict(best)
     network.to("cpu").eval()
     names = [name for name in get_args(Name) if name != "reduction" or network.definite]
-    validation = {name: _judge(network, held, name, config, torch.device("cpu")) for name in names}
+    validation = {name: _judge(network, held, name, config, torch.device("cpu"), every=True) for name in names}
     hashes = {"train": train.hashes, "validation": held.hashes}
     return TrainedPreconditioner(network, history, validation, state.seconds, hashes)
 
@@ -283,17 +285,24 @@ def _update(
 
 
 def _judge(
-    network: PreconditionerNetwork, samples: Samples, name: Name, config: PreconditionerTraining, device: torch.device
+    network: PreconditionerNetwork,
+    samples: Samples,
+    name: Name,
+    config: PreconditionerTraining,
+    device: torch.device,
+    *,
+    every: bool = False,
 ) -> float:
-    """Return a loss on the operators held out."""
+    """Return a loss on the operators held out: of every residual, or of four times those of a batch, evenly spread."""
+    m = samples.b.shape[1]
+    count = m if every or config.residuals is None else min(m, JUDGED * config.residuals)
+    which = torch.linspace(0, m - 1, count).round().long()
     total = 0.0
     with torch.no_grad():
         for start in range(0, len(samples), config.batch_size):
             batch = samples.take(range(start, min(start + config.batch_size, len(samples))))
-            loss = loss_of(
-                name, network, batch.level.to(device), batch.b.to(device), batch.e.to(device), steps=config.steps
-            )
-            total += float(loss) * len(batch)
+            b, e = batch.b[:, which].to(device), batch.e[:, which].to(device)
+            total += float(loss_of(name, network, batch.level.to(device), b, e, steps=config.steps)) * len(batch)
     return total / len(samples)
 
 

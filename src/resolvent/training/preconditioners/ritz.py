@@ -37,21 +37,24 @@ def lanczos(A: LinearOperator, start: np.ndarray, steps: int) -> tuple[np.ndarra
     size = np.linalg.norm(v)
     if not (np.isfinite(size) and size > 0.0):
         raise ValueError("Lanczos' method needs a finite start that is not zero")
-    V, alpha, beta = [v / size], [], []
-    while True:
-        w = A @ V[-1]
-        alpha.append(float(w @ V[-1]))
-        if len(V) == min(steps, len(v)):
+    steps = min(steps, len(v))
+    V = np.empty((steps, len(v)))
+    V[0] = v / size
+    alpha: list[float] = []
+    beta: list[float] = []
+    for k in range(1, steps + 1):
+        w = A @ V[k - 1]
+        alpha.append(float(w @ V[k - 1]))
+        if k == steps:
             break
-        basis = np.stack(V)
         for _ in range(2):
-            w = w - basis.T @ (basis @ w)
+            w = w - (V[:k] @ w) @ V[:k]
         norm = float(np.linalg.norm(w))
         if norm <= 1e-12 * abs(alpha[0]):
             break
         beta.append(norm)
-        V.append(w / norm)
-    return np.stack(V), np.array(alpha), np.array(beta)
+        V[k] = w / norm
+    return V[: len(alpha)], np.array(alpha), np.array(beta)
 
 
 def ritz_mixtures(

@@ -178,7 +178,7 @@ def operator_hash(level: Level) -> str:
     """Return a hash of the entries of an operator."""
     digest = hashlib.sha256()
     for field in (level.diagonal, level.faces):
-        digest.update(np.ascontiguousarray(field.numpy()).tobytes())
+        digest.update((np.ascontiguousarray(field.numpy()) + 0.0).tobytes())  # no zeros with a sign
     return digest.hexdigest()
 
 

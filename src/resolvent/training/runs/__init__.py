@@ -1,0 +1,1 @@
+"""What a training run does besides the mathematics: devices, processes, batches, progress, and files in its folder."""
