@@ -156,14 +156,14 @@ class SPDCycle(PreconditionerNetwork):
     -----
     An application costs 2 · 3^dim multiplications a cell and block, or 2 (2 dim + 1) for a star; a third more on all
     levels in two dimensions and a seventh in three. Compiled (`LearnedOperator`, transfer="constant"), fields take 2
-    bytes an offset and 4 a diagonal. Gradients of the weights flow through `prepare`. Weights suit the couplings of the operators they were trained on, in any scale; the number of
-    cells is free.
+    bytes an offset and 4 a diagonal. Gradients of the weights flow through `prepare`. Weights suit the couplings of the
+    operators they were trained on, in any scale; the number of cells is free.
 
     Trained for 18 seconds of one core on 32 operators of 64² with obstacles, ``smoothing=(2, 2)`` needs 8 to 9.5
     iterations of CG to 1e-8 on 32² to 256² and 11 to 12 on 512², where the cycle needs 18 to 20 before training; 9 to
     13 for diffusion coefficients that it was not trained on. In three dimensions, trained on 24³, it needs 15 to 19 on
     32³ and 64³. On 256² and 64³ a solve, set-up included, is then faster than one by algebraic multigrid, and slower
-    than one by `MultigridCG` (``benchmarks/learned.py``). Set-up, in torch, takes as long as the iteration, or longer.
+    than one by `MultigridCG` (``benchmarks/learned.py``).
 
     Examples
     --------
