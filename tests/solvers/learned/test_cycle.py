@@ -42,6 +42,17 @@ def test_a_stencil_of_the_image_has_the_published_number_of_parameters():
     assert sum(p.numel() for p in ImageField(3, 1, 3).parameters()) == 82
 
 
+def test_a_star_sees_what_is_in_the_star_only():
+    generator = torch.Generator().manual_seed(0)
+    field, image = ImageField(2, 3, 2, "star"), torch.rand(1, 2, 5, 5, generator=generator)
+    with torch.no_grad():
+        field.weight.normal_(generator=generator)
+        moved = image.clone()
+        moved[:, :, 1, 1] += 1.0
+        changed = (field(moved) - field(image)).abs().sum((0, 1)) > 1e-6
+    assert sorted(map(tuple, changed.nonzero().tolist())) == [(0, 1), (1, 0), (1, 1), (1, 2), (2, 1)]
+
+
 @pytest.mark.parametrize("transfer", ["constant", "linear"])
 @pytest.mark.parametrize("seed", range(10))
 def test_dense_map_is_symmetric_and_definite_for_any_weights(seed, transfer, make, shake):
@@ -269,6 +280,15 @@ def with_diagonal(value):
 def test_what_is_not_definite_is_refused_with_an_alternative(A, words):
     with pytest.raises(StructureError, match=words):
         Learned(SPDCycle(dim=2), "any", (4, 64))(A)
+
+
+def test_other_dimensions_are_refused():
+    with pytest.raises(ValueError, match="two or three dimensions"):
+        level_of(Stencil.from_transmissibilities([np.ones(17)]))
+
+
+def test_zeros_of_a_level_are_positive(make):
+    assert not np.signbit(level_of(make(16)[0]).faces.numpy()).any()
 
 
 @pytest.mark.parametrize(

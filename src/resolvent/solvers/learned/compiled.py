@@ -16,10 +16,10 @@ import torch
 from ...operators import Array
 from . import cycle_kernels as kernels
 from .cycle import FLOOR, SmoothingBlock, SPDCycle, not_definite
-from .field_kernels import level_fields
+from .field_kernels import TAPS, level_fields
 from .level_kernels import coarsen, dense
 from .levels import Level
-from .stencils import Offsets
+from .stencils import Offsets, cube
 
 LARGEST_ENTRY = 32700.0
 """Of the whole numbers of 16 bits that entries of S are stored as, with a margin for rounding of the image."""
@@ -29,12 +29,13 @@ LARGEST_ENTRY = 32700.0
 class _Weights:
     """Weights of the fields of one level: rows are corrections, then C₀ and E of the blocks, then their stencils.
 
-    ``W`` holds them by threes of fields and groups of nine numbers of the image; ``units`` are those that the entries
-    of the stencils of each block are stored in.
+    ``W`` holds them by threes of fields and groups of `TAPS` numbers of the image, which ``taps`` tells. The entries of
+    the stencils of each block are stored in ``units``.
     """
 
     W: Array
     bias: Array
+    taps: npt.NDArray[np.int64]
     first: int
     offsets: npt.NDArray[np.int64]
     units: Array
@@ -56,28 +57,32 @@ def _packed(
 ) -> tuple[_Weights, _Weights]:
     """Pack all parameters, in their order in an `SPDCycle`."""
     flat, dim = np.frombuffer(content, kind), len(offsets[0][0])
-    taps = (dim + 2) * 3**dim
+    seen = [offsets[0], cube(dim)]
     start = 0
 
-    def field(count: int) -> tuple[Array, Array]:
+    def field(count: int, cells: int) -> tuple[Array, Array]:
         nonlocal start
+        taps = (dim + 2) * cells
         begin, middle, start = start, start + count * taps, start + count * (taps + 1)
         return flat[begin:middle].reshape(count, taps), flat[middle:start]
 
-    groups = [[(field(len(o)), field(2)) for _ in range(count)] for count, o in zip(blocks, offsets, strict=True)]
-    corrections = [field(1) for _ in range(2)]
+    groups = [
+        [(field(len(o), len(cells)), field(2, len(cells))) for _ in range(count)]
+        for count, o, cells in zip(blocks, offsets, seen, strict=True)
+    ]
+    corrections = [field(1, len(seen[1])) for _ in range(2)]
     assert start == flat.size
-    return _joined(groups[0], [], offsets[0]), _joined(groups[1], corrections, offsets[1])
+    return _joined(groups[0], [], offsets[0], seen[0]), _joined(groups[1], corrections, offsets[1], seen[1])
 
 
-def _joined(blocks: list[Any], corrections: list[Any], offsets: Offsets) -> _Weights:
+def _joined(blocks: list[Any], corrections: list[Any], offsets: Offsets, seen: Offsets) -> _Weights:
     """Return the weights of one level from those of its blocks and corrections."""
     parts = [*corrections, *(diagonals for _, diagonals in blocks), *(stencil for stencil, _ in blocks)]
-    count = sum(len(bias) for _, bias in parts)
-    W = np.zeros((-(-count // 3) * 3, parts[0][0].shape[1]), parts[0][0].dtype)
+    shape = sum(len(bias) for _, bias in parts), parts[0][0].shape[1]
+    W = np.zeros((-(-shape[0] // 3) * 3, -(-shape[1] // TAPS) * TAPS), parts[0][0].dtype)
     bias = np.zeros(len(W), W.dtype)
-    np.concatenate([weight for weight, _ in parts], out=W[:count])
-    np.concatenate([b for _, b in parts], out=bias[:count])
+    W[: shape[0], : shape[1]] = np.concatenate([weight for weight, _ in parts])
+    bias[: shape[0]] = np.concatenate([b for _, b in parts])
     units = np.ones(len(blocks))
     if W.dtype == np.float32:
         # The numbers of an image lie between 0 and 1, and that bounds the entries whatever the operator.
@@ -85,9 +90,15 @@ def _joined(blocks: list[Any], corrections: list[Any], offsets: Offsets) -> _Wei
             w = weight.astype(np.float64)
             bound = max((b + np.maximum(w, 0.0).sum(1)).max(), -(b + np.minimum(w, 0.0).sum(1)).min())
             units[i] = max(bound / LARGEST_ENTRY, np.finfo(np.float32).tiny)
-    threes = np.ascontiguousarray(W.reshape(len(W) // 3, 3, -1, 9).transpose(0, 2, 1, 3)).reshape(-1)
-    where = np.array([(o[0], o[1] if len(o) == 3 else 0, o[-1]) for o in offsets])
-    return _Weights(threes, bias, len(corrections), where, units)
+    threes = np.ascontiguousarray(W.reshape(len(W) // 3, 3, -1, TAPS).transpose(0, 2, 1, 3)).reshape(-1)
+    taps = np.zeros((W.shape[1], 4), np.int64)  # those that fill up the last group have weights of zero
+    taps[: shape[1]] = [(c, *offset) for c in range(len(offsets[0]) + 2) for offset in _by_planes(seen)]
+    return _Weights(threes, bias, taps, len(corrections), np.array(_by_planes(offsets)), units)
+
+
+def _by_planes(offsets: Offsets) -> list[tuple[int, int, int]]:
+    """Return offsets by planes, rows and cells: in two dimensions by planes and cells."""
+    return [(o[0], o[1] if len(o) == 3 else 0, o[-1]) for o in offsets]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +211,7 @@ class CompiledCycle:
                     FLOOR,
                     weights.W,
                     weights.bias,
+                    weights.taps,
                     blocks,
                     weights.offsets,
                     weights.first,

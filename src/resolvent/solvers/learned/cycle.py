@@ -92,17 +92,17 @@ class SmoothingBlock(torch.nn.Module):
         super().__init__()
         self.offsets = star(dim) if reach == "star" else cube(dim)
         channels = dim + 2
-        self.stencil = ImageField(channels, len(self.offsets), dim)
-        self.diagonals = ImageField(channels, 2, dim)
+        self.stencil = ImageField(channels, len(self.offsets), dim, reach)
+        self.diagonals = ImageField(channels, 2, dim, reach)
+        seen = self.stencil.seen
         with torch.no_grad():
-            middle = (1,) * dim
             self.stencil.bias[self.offsets.index((0,) * dim)] = 1.0 - DAMPING
             for a in range(dim):
                 for step in (-1, 1):
                     offset = tuple(step * (axis == a) for axis in range(dim))
                     # The coupling with the cell behind is stored there.
-                    place = middle if step > 0 else tuple(1 + o for o in offset)
-                    self.stencil.weight[(self.offsets.index(offset), a, *place)] = DAMPING
+                    place = seen.index((0,) * dim if step > 0 else offset)
+                    self.stencil.weight.flatten(2)[self.offsets.index(offset), a, place] = DAMPING
             self.diagonals.bias[0] = softplus_inverse(0.9)
             self.diagonals.bias[1] = softplus_inverse(0.7)
 
@@ -119,7 +119,7 @@ def blocks_of(blocks: torch.nn.ModuleList, image: torch.Tensor) -> list[Block]:
     """Return the fields of blocks for one image, by one convolution: several take longer than one together."""
     members = [cast("SmoothingBlock", block) for block in blocks]
     parts = [part for block in members for part in (block.stencil, block.diagonals)]
-    joined = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+    joined = torch.cat([part.kernel for part in parts]), torch.cat([part.bias for part in parts])
     fields = image_fields(image, *joined)
     fluid = image[:, -1:]
     found: list[Block] = []
@@ -145,7 +145,8 @@ class SPDCycle(PreconditionerNetwork):
     smoothing : (int, int)
         Stencil blocks, one inside the other, on the finest level and on each of the others.
     reach : {"cube", "star"}
-        Offsets of S on the finest level, 3^dim or 2 dim + 1; the others have all 3^dim.
+        Offsets of S on the finest level, and of the cells from whose image its entries are computed: 3^dim, or the
+        2 dim + 1 nearest. The other levels have all 3^dim.
     transfer : {"constant", "linear"}
         P on piecewise constants, or linear between cell centres.
     coarsest : int
@@ -153,16 +154,16 @@ class SPDCycle(PreconditionerNetwork):
 
     Notes
     -----
-    An application costs 2 · 3^dim multiplications a cell and block, fields take 4 (3^dim + 4) bytes a cell and block on
-    the finest level, a third more on all in two dimensions and a seventh in three. Gradients of the weights flow
-    through `prepare`. Weights suit the couplings of the operators they were trained on, in any scale; the number of
-    cells is free.
+    An application costs 2 · 3^dim multiplications a cell and block, or 2 (2 dim + 1) for a star; a third more on all
+    levels in two dimensions and a seventh in three. Compiled (`LearnedOperator`, transfer="constant"), fields take 2
+    bytes an offset and 4 a diagonal. Gradients of the weights flow through `prepare`. Weights suit the couplings of the
+    operators they were trained on, in any scale; the number of cells is free.
 
     Trained for 18 seconds of one core on 32 operators of 64² with obstacles, ``smoothing=(2, 2)`` needs 8 to 9.5
     iterations of CG to 1e-8 on 32² to 256² and 11 to 12 on 512², where the cycle needs 18 to 20 before training; 9 to
     13 for diffusion coefficients that it was not trained on. In three dimensions, trained on 24³, it needs 15 to 19 on
     32³ and 64³. On 256² and 64³ a solve, set-up included, is then faster than one by algebraic multigrid, and slower
-    than one by `MultigridCG` (``benchmarks/learned.py``). Set-up, in torch, takes as long as the iteration, or longer.
+    than one by `MultigridCG` (``benchmarks/learned.py``).
 
     Examples
     --------

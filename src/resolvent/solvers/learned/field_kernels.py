@@ -19,38 +19,33 @@ compiled = _njit(**_options)
 helper = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@helper
-def three_fields(w, i, image, p, q, r, out, o, m, n):  # type: ignore[no-untyped-def]
-    """Add Σ w image to three fields, m apart; nine numbers of the image each, three on each of three rows.
+TAPS = 7
+"""Numbers of the image that are taken in at once, for three fields: what the registers hold weights for."""
 
-    27 weights and three sums are what the registers hold.
-    """
-    i, p, q, r, o, m = uint64(i), uint64(p), uint64(q), uint64(r), uint64(o), uint64(m)
-    one, two, j = uint64(1), uint64(2), i + uint64(9)
-    k, o2, o3 = j + uint64(9), o + m, o + m + m
-    w0, w1, w2 = w[i], w[i + uint64(1)], w[i + uint64(2)]
-    w3, w4, w5 = w[i + uint64(3)], w[i + uint64(4)], w[i + uint64(5)]
-    w6, w7, w8 = w[i + uint64(6)], w[i + uint64(7)], w[i + uint64(8)]
-    u0, u1, u2 = w[j], w[j + uint64(1)], w[j + uint64(2)]
-    u3, u4, u5 = w[j + uint64(3)], w[j + uint64(4)], w[j + uint64(5)]
-    u6, u7, u8 = w[j + uint64(6)], w[j + uint64(7)], w[j + uint64(8)]
-    v0, v1, v2 = w[k], w[k + uint64(1)], w[k + uint64(2)]
-    v3, v4, v5 = w[k + uint64(3)], w[k + uint64(4)], w[k + uint64(5)]
-    v6, v7, v8 = w[k + uint64(6)], w[k + uint64(7)], w[k + uint64(8)]
+
+@helper
+def three_fields(w, i, image, at, j, start, out, o, m, n):  # type: ignore[no-untyped-def]
+    """Add Σ w image to three fields, m apart, over seven numbers of the image, from `at` + `start` on."""
+    i, o1, o2, o3, one = uint64(i), uint64(o), uint64(o + m), uint64(o + 2 * m), uint64(1)
+    p0, p1, p2, p3 = (
+        uint64(at[j] + start),
+        uint64(at[j + 1] + start),
+        uint64(at[j + 2] + start),
+        uint64(at[j + 3] + start),
+    )
+    p4, p5, p6 = uint64(at[j + 4] + start), uint64(at[j + 5] + start), uint64(at[j + 6] + start)
+    u0, u1, u2, u3, u4 = w[i], w[i + one], w[i + uint64(2)], w[i + uint64(3)], w[i + uint64(4)]
+    u5, u6, v0, v1, v2 = w[i + uint64(5)], w[i + uint64(6)], w[i + uint64(7)], w[i + uint64(8)], w[i + uint64(9)]
+    v3, v4, v5, v6 = w[i + uint64(10)], w[i + uint64(11)], w[i + uint64(12)], w[i + uint64(13)]
+    t0, t1, t2, t3 = w[i + uint64(14)], w[i + uint64(15)], w[i + uint64(16)], w[i + uint64(17)]
+    t4, t5, t6 = w[i + uint64(18)], w[i + uint64(19)], w[i + uint64(20)]
     for step in range(n):
         f = uint64(step)
-        a0, a1, a2 = image[p + f], image[p + f + one], image[p + f + two]
-        a3, a4, a5 = image[q + f], image[q + f + one], image[q + f + two]
-        a6, a7, a8 = image[r + f], image[r + f + one], image[r + f + two]
-        out[o + f] = (
-            out[o + f] + w0 * a0 + w1 * a1 + w2 * a2 + w3 * a3 + w4 * a4 + w5 * a5 + w6 * a6 + w7 * a7 + w8 * a8
-        )
-        out[o2 + f] = (
-            out[o2 + f] + u0 * a0 + u1 * a1 + u2 * a2 + u3 * a3 + u4 * a4 + u5 * a5 + u6 * a6 + u7 * a7 + u8 * a8
-        )
-        out[o3 + f] = (
-            out[o3 + f] + v0 * a0 + v1 * a1 + v2 * a2 + v3 * a3 + v4 * a4 + v5 * a5 + v6 * a6 + v7 * a7 + v8 * a8
-        )
+        a0, a1, a2, a3 = image[p0 + f], image[p1 + f], image[p2 + f], image[p3 + f]
+        a4, a5, a6 = image[p4 + f], image[p5 + f], image[p6 + f]
+        out[o1 + f] = out[o1 + f] + u0 * a0 + u1 * a1 + u2 * a2 + u3 * a3 + u4 * a4 + u5 * a5 + u6 * a6
+        out[o2 + f] = out[o2 + f] + v0 * a0 + v1 * a1 + v2 * a2 + v3 * a3 + v4 * a4 + v5 * a5 + v6 * a6
+        out[o3 + f] = out[o3 + f] + t0 * a0 + t1 * a1 + t2 * a2 + t3 * a3 + t4 * a4 + t5 * a5 + t6 * a6
 
 
 @helper
@@ -170,7 +165,25 @@ def entries(values, o, fluid, p, q, factor, whole, K, i, n):  # type: ignore[no-
 
 @compiled
 def level_fields(  # type: ignore[no-untyped-def]
-    D, T, fluid, size, floor, W, bias, blocks, offsets, first, units, whole, K, stencils, F, fields, coarse, correction
+    D,
+    T,
+    fluid,
+    size,
+    floor,
+    W,
+    bias,
+    taps,
+    blocks,
+    offsets,
+    first,
+    units,
+    whole,
+    K,
+    stencils,
+    F,
+    fields,
+    coarse,
+    correction,
 ):
     """Write stencils and fields of a level.
 
@@ -180,9 +193,11 @@ def level_fields(  # type: ignore[no-untyped-def]
         Diagonal, couplings and mask, one row a plane in two dimensions.
     size, floor : float
         Scale of the diagonals, and least entry of E.
-    W, bias : (rows/3 · groups · 27,) and (rows,) arrays
-        Weights by threes of fields, groups of nine numbers of the image, and fields; blocks' diagonals C₀ and E, then
+    W, bias : (rows/3 · groups · 21,) and (rows,) arrays
+        Weights by threes of fields, groups of seven numbers of the image, and fields; blocks' diagonals C₀ and E, then
         their stencils, come from row `first` on.
+    taps : (7 groups, 4) array
+        Numbers of the image: channel, and offset by planes, rows and cells.
     blocks : int
     offsets : (offsets, 3) array
         By planes, rows and cells.
@@ -200,7 +215,7 @@ def level_fields(  # type: ignore[no-untyped-def]
     halo, stride = dim - 2, cells + 2
     line, plane = rows * stride, (rows + 2 * halo) * stride
     channels = dim + 2
-    groups = channels * (3 if dim == 3 else 1)
+    at, groups = np.empty(len(taps), np.int64), len(taps) // TAPS
     here = 2 * blocks + first + blocks * len(offsets) if blocks else first
     count = (here + 2) // 3 * 3
     channel = 3 * plane + 2
@@ -233,7 +248,10 @@ def level_fields(  # type: ignore[no-untyped-def]
             empty_plane(image, channel, channels, slot, plane)
         if k < 0:
             continue
-        before, middle, behind = ((k + 2) % 3) * plane, (k % 3) * plane, slot
+        first_cell, middle = halo * stride + 1, (k % 3) * plane
+        for tap in range(len(taps)):
+            c, a, b = taps[tap, 0], taps[tap, 1], taps[tap, 2]
+            at[tap] = c * channel + ((k + a + 3) % 3) * plane + first_cell + b * stride + taps[tap, 3]
         for begin in range(0, rows, together):
             start = begin * stride
             n = min(together * stride, line - 2 - start)  # all of a line but the zeros behind its last row
@@ -242,17 +260,9 @@ def level_fields(  # type: ignore[no-untyped-def]
                 for step in range(n):
                     values[o + uint64(step)] = b
             for three in range(count // 3):
-                i, o = three * groups * 27, three * 3 * m
-                for c in range(channels):
-                    base = c * channel + start
-                    if dim == 2:
-                        three_fields(W, i, image, base + before, base + middle, base + behind, values, o, m, n)
-                        i += 27
-                        continue
-                    for part in (before, middle, behind):
-                        a = base + part
-                        three_fields(W, i, image, a, a + stride, a + 2 * stride, values, o, m, n)
-                        i += 27
+                for group in range(groups):
+                    i = 3 * TAPS * (three * groups + group)
+                    three_fields(W, i, image, at, TAPS * group, start, values, three * 3 * m, m, n)
             if coarse >= 0:
                 softplus(values, correction * m, bits, powers, parts, n)
                 for j in range(begin, min(begin + together, rows)):
@@ -280,7 +290,7 @@ def level_fields(  # type: ignore[no-untyped-def]
                 else:
                     for step in range(n):
                         F[o + uint64(step)] = values[c + uint64(step)]
-            mask = (channels - 1) * channel + start + halo * stride + 1
+            mask = (channels - 1) * channel + start + first_cell
             for block in range(blocks):
                 row = first + 2 * blocks + block * len(offsets)
                 factor = 1.0 / units[block]

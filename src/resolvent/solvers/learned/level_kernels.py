@@ -17,12 +17,15 @@ _finite = _njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract
 """For entries that are known to be finite: only without NaN is a maximum vectorised."""
 
 
-@_finite
-def copy_faces(upper, faces):  # type: ignore[no-untyped-def]
-    """Write −upper to `faces`, at least zero, and zero where `upper` has no entry; return the largest of `upper`."""
+@compiled
+def copy_faces(upper, limit, faces):  # type: ignore[no-untyped-def]
+    """Write −upper to `faces`, zero where that is negative or there is no entry; return how many are above `limit`.
+
+    Zeros are positive, so that what is made of equal operators is equal to the last bit.
+    """
     planes, rows, cells = upper.shape
     all_planes, all_rows, all_cells = faces.shape
-    most = 0.0
+    above = 0
     for k in range(all_planes):
         for j in range(all_rows):
             if k >= planes or j >= rows:
@@ -31,11 +34,11 @@ def copy_faces(upper, faces):  # type: ignore[no-untyped-def]
                 continue
             for i in range(cells):
                 value = upper[k, j, i]
-                most = max(most, value)
-                faces[k, j, i] = max(-value, 0.0)
+                above += value > limit
+                faces[k, j, i] = -value if value < 0.0 else 0.0
             for i in range(cells, all_cells):
                 faces[k, j, i] = 0.0
-    return most
+    return above
 
 
 @_finite

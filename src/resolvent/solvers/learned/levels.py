@@ -141,6 +141,8 @@ def level_of(A: LinearOperator) -> Level:
 
     Raises
     ------
+    ValueError
+        For other than two or three dimensions.
     StructureError
         For an operator that is not symmetric positive definite as far as its claims and entries show, is complex or
         periodic, or links others than nearest neighbours on a box.
@@ -157,10 +159,12 @@ def level_of(A: LinearOperator) -> Level:
     if any(wrap is not None for wrap in couplings.wrap):
         raise StructureError(f"a learned cycle knows no periodic axes, {A!r} has some: use GeometricMultigrid")
     d = np.ascontiguousarray(couplings.diagonal, dtype=np.float64)
+    if d.ndim not in (2, 3):
+        raise ValueError(f"networks are for two or three dimensions, the grid of {A!r} has {d.ndim}: use AMG or IC")
     box = (d.shape[0], math.prod(d.shape[1:-1]), d.shape[-1])  # of planes, rows and cells; a row a plane in a square
     faces, fluid = np.empty((d.ndim, *d.shape)), np.empty(d.shape)
-    largest, least, signs = float(d.max(initial=0.0)), float(d.min(initial=0.0 if not d.size else np.inf)), 0.0
-    if not least > 0.0:
+    largest = float(d.max(initial=0.0))
+    if not d.size or not d.min() > 0.0:
         raise StructureError(
             f"a learned cycle needs a positive definite operator, the diagonal of {A!r} is not positive: use FGMRES "
             "with ILU, or MINRES where it is symmetric"
@@ -172,12 +176,11 @@ def level_of(A: LinearOperator) -> Level:
                 "FGMRES with ILU or AMG"
             )
         shape = (upper.shape[0], math.prod(upper.shape[1:-1]), upper.shape[-1])
-        signs = max(signs, copy_faces(upper.reshape(shape), faces[a].reshape(box)))
-    if signs > 1e-9 * largest:
-        raise StructureError(
-            f"a learned cycle needs couplings of one sign, entries off the diagonal ≤ 0, and {A!r} has positive "
-            "ones: use AMG or IC"
-        )
+        if copy_faces(upper.reshape(shape), 1e-9 * largest, faces[a].reshape(box)):
+            raise StructureError(
+                f"a learned cycle needs couplings of one sign, entries off the diagonal ≤ 0, and {A!r} has positive "
+                "ones: use AMG or IC"
+            )
     if mark_domain(d.reshape(box), faces.reshape(d.ndim, *box), NEGLIGIBLE, fluid.reshape(box)) > 1e-6 * largest:
         raise StructureError(
             f"a learned cycle needs diagonally dominant rows, and some of {A!r} are not: use IC, or FGMRES if A is "

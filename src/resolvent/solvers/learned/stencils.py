@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import final
+from typing import Literal, final
 
 import torch
 
@@ -80,22 +80,36 @@ class ImageField(torch.nn.Module):
         How many to compute: one for each offset of a stencil.
     dim : int
         Dimension of the grid.
+    seen : {"cube", "star"}
+        Cells δ of the neighbourhood.
 
     Notes
     -----
-    fields · (3^dim channels + 1) parameters, 2,214 for a 27-point stencil from three channels in three dimensions. W
-    and β start at zero: whoever uses the fields says what they begin as. The published block (doi:10.48550/
-    arXiv.2310.00177) starts them at random.
+    fields · (3^dim channels + 1) parameters with the cube, 2,214 for a 27-point stencil from three channels in three
+    dimensions. W and β start at zero: whoever uses the fields says what they begin as. The published block
+    (doi:10.48550/arXiv.2310.00177) starts them at random.
     """
 
-    def __init__(self, channels: int, fields: int, dim: int) -> None:
+    def __init__(self, channels: int, fields: int, dim: int, seen: Literal["cube", "star"] = "cube") -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(fields, channels, *(3,) * dim))
+        self.seen = cube(dim) if seen == "cube" else star(dim)
+        shape = (3,) * dim if seen == "cube" else (2 * dim + 1,)
+        self.weight = torch.nn.Parameter(torch.zeros(fields, channels, *shape))
         self.bias = torch.nn.Parameter(torch.zeros(fields))
+
+    @property
+    def kernel(self) -> torch.Tensor:
+        """Return W as (fields, channels, 3, …), with zeros for cells that are not seen."""
+        whole = (3,) * len(self.seen[0])
+        if self.weight.ndim > 3:
+            return self.weight
+        kernel = self.weight.new_zeros(*self.weight.shape[:2], 3 ** len(whole))
+        places = torch.tensor([cube(len(whole)).index(offset) for offset in self.seen], device=kernel.device)
+        return kernel.index_copy(2, places, self.weight).unflatten(2, whole)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return (B, fields, *grid) for an image (B, channels, *grid), which is zero beyond the boundary."""
-        return image_fields(image, self.weight, self.bias)
+        return image_fields(image, self.kernel, self.bias)
 
 
 def image_fields(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
