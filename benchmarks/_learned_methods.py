@@ -120,8 +120,7 @@ def by_petsc(M: str) -> Run:
 
 def untrained(dim: int) -> Learned:
     """Return the cycle that training starts from: a classical one with Jacobi sweeps."""
-    options: dict[str, Any] = {"smoothing": (2, 2)} if dim == 2 else {"smoothing": (1, 2), "reach": "star"}
-    return Learned(SPDCycle(dim=dim, **options), "any", (1, 4096))
+    return Learned(SPDCycle(dim=dim), "any", (1, 4096))
 
 
 def classical(dim: int, petsc: bool) -> dict[str, Run]:

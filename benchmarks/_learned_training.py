@@ -140,11 +140,10 @@ def cycles(quick: bool, seeds: int) -> list[Plan]:
     """Return the trainings of networks that are linear and definite, the cycle's on its own residuals too."""
     n = 16 if quick else 64
     cycle = {"loss": "reduction", "steps": 6, "epochs": 6 if quick else 16, "residuals": 2, "lr": 4e-3}
-    shape: Any = (1, 1) if quick else (2, 2)
     found = [
         Plan(
             CYCLE_2D if seed == 0 else f"{CYCLE_2D}, seed {seed}",
-            lambda: SPDCycle(dim=2, smoothing=shape),
+            lambda: SPDCycle(dim=2),
             (
                 (lambda _: both_walls(n, 2, 4 if quick else 20), cycle),
                 (lambda M: both_walls(n, 2, 4 if quick else 20, M=M, seed=1), cycle | {"lr": 2e-3}),
@@ -162,15 +161,16 @@ def cycles(quick: bool, seeds: int) -> list[Plan]:
             only=n,
         )
     )
+    space: dict[str, Any] = {"ritz": 1, "krylov": 30, "at": (0, 1, 4)}
+    m, many = (8, 2) if quick else (24, 8)
+    first = {**small, "batch_size": 2, "epochs": 2 if quick else 25, "lr": 6e-4}
     found.append(
         Plan(
             CYCLE_3D,
-            lambda: SPDCycle(dim=3, smoothing=(1, 1) if quick else (1, 2), reach="star"),
+            lambda: SPDCycle(dim=3),
             (
-                (
-                    lambda _: both_walls(8 if quick else 24, 3, 2 if quick else 8, ritz=1, krylov=30, at=(0, 1, 4)),
-                    {**small, "batch_size": 2, "epochs": 2 if quick else 25, "lr": 6e-4},
-                ),
+                (lambda _: both_walls(m, 3, many, **space), first),
+                (lambda M: both_walls(m, 3, many, **space, M=M, seed=1), first | {"lr": 3e-4}),
             ),
         )
     )

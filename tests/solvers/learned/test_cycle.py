@@ -122,9 +122,9 @@ OPERATORS = {
 }
 OPTIONS = [
     {"smoothing": (1, 1), "reach": "star"},
-    {"smoothing": (1, 2)},
+    {"smoothing": (1, 2), "reach": "cube"},
     {"smoothing": (2, 2), "reach": "star", "coarsest": 3},
-    {"smoothing": (3, 1)},
+    {"smoothing": (3, 1), "reach": "cube"},
 ]
 
 
@@ -235,7 +235,7 @@ def test_iterations_grow_little_with_the_grid_before_any_training(walls, make):
     for n in (32, 64, 128):
         A, b = make(n, walls=walls)
         counts.append(CG().solve(A, b, M=Learned(SPDCycle(dim=2), "any", (8, 256))).check().iterations)
-    assert counts[1] <= 1.3 * counts[0] and counts[2] <= 1.3 * counts[1] and counts[2] <= 25
+    assert counts[1] <= 1.3 * counts[0] and counts[2] <= 1.3 * counts[1] and counts[2] <= 30
 
 
 def test_float32_inside_reaches_double_precision_outside(make):

@@ -184,8 +184,8 @@ class SPDCycle(PreconditionerNetwork):
         self,
         *,
         dim: int,
-        smoothing: tuple[int, int] | list[int] = (1, 2),
-        reach: Literal["cube", "star"] = "cube",
+        smoothing: tuple[int, int] | list[int] = (2, 1),
+        reach: Literal["cube", "star"] = "star",
         transfer: Transfer = "constant",
         coarsest: int = 4,
     ) -> None:
