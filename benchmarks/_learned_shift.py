@@ -178,7 +178,7 @@ def shift(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]:
             "CG, IC(0)": _mean(solver, systems, IC()),
         }
         if dcdm:
-            results = [FlexibleCG(maxiter=600).solve(s.A, s.b, M=dcdm[0]) for s in systems]
+            results = [FlexibleCG(maxiter=300).solve(s.A, s.b, M=dcdm[0]) for s in systems]
             row["DCDM by energy"] = statistics.fmean(r.iterations if r.converged else np.inf for r in results)
         rows.append(row)
     columns = [name for name in rows[0] if name != "case"]
