@@ -148,11 +148,15 @@ def classical(dim: int, petsc: bool) -> dict[str, Run]:
 
 
 def measured(run: Run, systems: list[System], tol: float, repeats: int) -> dict[str, Any]:
-    """Return the means over systems of medians over repetitions, after one warm-up that also tells the memory."""
+    """Return the means over systems of medians over repetitions; a run before them tells the memory.
+
+    Where `repeats` is 0 that run is timed too.
+    """
     setup, solve, spread, outcomes, grown = [], [], [], [], []
     for system in systems:
-        grown.append(memory_of(lambda system=system: run(system, tol)))
-        several = [run(system, tol) for _ in range(repeats)]
+        first: list[_peers.Outcome] = []
+        grown.append(memory_of(lambda system=system, first=first: first.append(run(system, tol))))
+        several = [run(system, tol) for _ in range(repeats)] or first
         setup.append(statistics.median(o.setup_seconds for o in several))
         seconds = sorted(o.seconds for o in several)
         solve.append(statistics.median(seconds))
@@ -170,6 +174,13 @@ def measured(run: Run, systems: list[System], tol: float, repeats: int) -> dict[
         "true residual": max(rho for _, rho in outcomes),
         "failed": sum(not rho <= 1.01 * tol for _, rho in outcomes),
     }
+
+
+def mean_iterations(solver: Any, systems: list[System], M: Any) -> float:
+    """Return the mean count over systems; infinity where one is not solved."""
+    options = {} if M is None else {"M": M}
+    results = [solver.solve(s.A, s.b, **options) for s in systems]
+    return statistics.fmean(r.iterations if r.converged else np.inf for r in results)
 
 
 def memory_of(call: Callable[[], Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import statistics
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from _learned_methods import LIMIT, System, obstacles, systems_of, untrained
+from _learned_methods import LIMIT, System, mean_iterations, obstacles, systems_of, untrained
 from _learned_training import CYCLE_2D, Trained, harvested
 from _report import show
 
 from resolvent.operators import Stencil
 from resolvent.solvers import AMG, CG, IC, DeflatedCG, FlexibleCG, MultigridCG, Sequence, condition_number
-from resolvent.solvers.learned import DeflationNetwork, Gated, LearnedGuess, LearnedSpaces
+from resolvent.solvers.learned import DeflationNetwork, Gated, Learned, LearnedGuess, LearnedSpaces
 from resolvent.training.preconditioners import train_deflation
 
 
@@ -33,8 +34,7 @@ def growth(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]:
             counts, conditions, before = {}, {}, {}
             for n in plan[dim]:
                 systems = systems_of(obstacles(n, dim, walls), 3)  # the same problems on each grid
-                solver = CG(maxiter=LIMIT)
-                counts[str(n)] = statistics.fmean(solver.solve(s.A, s.b, M=recipe).iterations for s in systems)
+                counts[str(n)] = mean_iterations(CG(maxiter=LIMIT), systems, recipe)
                 A, b = systems[0].A, systems[0].b
                 # From b: solid cells are an eigenvalue of their own, which no solve meets.
                 conditions[str(n)] = condition_number(A, recipe, start=b).value
@@ -91,9 +91,10 @@ def published(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]
             recipe = dataclasses.replace(trained.recipe, resolutions=(4, 4096))
             for tol in (1e-4, 1e-8) if own else (1e-8,):
                 here = systems if own else systems[:1]
-                cg = statistics.fmean(CG(rtol=tol, maxiter=LIMIT).solve(s.A, s.b).iterations for s in here)
+                cg = mean_iterations(CG(rtol=tol, maxiter=LIMIT), here, None)
                 solver = FlexibleCG(rtol=tol, maxiter=round(cg))
-                results = [solver.solve(s.A, s.b, M=recipe) for s in here]
+                built = [recipe(s.A) for s in here]
+                results = [solver.solve(s.A, s.b, M=M) for s, M in zip(here, built, strict=True)]
                 rows.append(
                     {
                         "grid": f"{n}{'²' if dim == 2 else '³'}",
@@ -102,12 +103,13 @@ def published(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]
                         "tolerance": tol,
                         "CG": cg,
                         "iterations": statistics.fmean(r.iterations for r in results),
+                        "steps without the network": statistics.fmean(M.replaced for M in built),
                         "failed": sum(not r.converged for r in results),
                     }
                 )
     show(
         "published networks: iterations beside CG's",
-        ["grid", "method", "its own grid", "tolerance", "CG", "iterations", "more than CG"],
+        ["grid", "method", "its own grid", "tolerance", "CG", "iterations", "without the network", "more than CG"],
         [
             [
                 r["grid"],
@@ -116,6 +118,7 @@ def published(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]
                 f"{r['tolerance']:g}",
                 f"{r['CG']:.0f}",
                 f"{r['iterations']:.1f}",
+                f"{r['steps without the network']:.1f}",
                 str(r["failed"] or ""),
             ]
             for r in rows
@@ -166,20 +169,20 @@ def shift(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]:
     dcdm = [t.recipe for name, t in networks.items() if "by energy" in name and t.only == n]
     for case, systems in cases.items():
         solver = CG(maxiter=LIMIT)
-        learned = [_mean(solver, systems, recipe) for recipe in seeds]
+        learned = [mean_iterations(solver, systems, recipe) for recipe in seeds]
         row: dict[str, Any] = {
             "case": case,
             "learned cycle": statistics.median(learned),
             "least of the seeds": min(learned),
             "most of the seeds": max(learned),
-            "untrained cycle": _mean(solver, systems, untrained(2)),
-            "MultigridCG": _mean(MultigridCG(maxiter=LIMIT), systems, None),
-            "CG, AMG": _mean(solver, systems, AMG()),
-            "CG, IC(0)": _mean(solver, systems, IC()),
+            "the same in double precision": mean_iterations(solver, systems, _double(seeds[0])),
+            "untrained cycle": mean_iterations(solver, systems, untrained(2)),
+            "MultigridCG": mean_iterations(MultigridCG(maxiter=LIMIT), systems, None),
+            "CG, AMG": mean_iterations(solver, systems, AMG()),
+            "CG, IC(0)": mean_iterations(solver, systems, IC()),
         }
         if dcdm:
-            results = [FlexibleCG(maxiter=300).solve(s.A, s.b, M=dcdm[0]) for s in systems]
-            row["DCDM by energy"] = statistics.fmean(r.iterations if r.converged else np.inf for r in results)
+            row["DCDM by energy"] = mean_iterations(FlexibleCG(maxiter=300), systems, dcdm[0])
         rows.append(row)
     columns = [name for name in rows[0] if name != "case"]
     show(
@@ -187,11 +190,12 @@ def shift(networks: dict[str, Trained], quick: bool) -> list[dict[str, Any]]:
         ["case", *columns],
         [[r["case"], *(f"{r[name]:.1f}" for name in columns)] for r in rows],
     )
-    return rows
+    return [{k: None if v == np.inf else v for k, v in row.items()} for row in rows]
 
 
-def _mean(solver: Any, systems: list[System], M: Any) -> float:
-    return statistics.fmean(solver.solve(s.A, s.b, **({} if M is None else {"M": M})).iterations for s in systems)
+def _double(recipe: Learned) -> Learned:
+    """Return the recipe with its network in double precision."""
+    return dataclasses.replace(recipe, network=copy.deepcopy(recipe.network).double())
 
 
 def other_uses(networks: dict[str, Trained], quick: bool) -> dict[str, Any]:
