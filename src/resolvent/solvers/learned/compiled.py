@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import threading
 from typing import Any, cast, final
 
 import numpy as np
@@ -23,6 +24,10 @@ from .stencils import Offsets, cube
 
 LARGEST_ENTRY = 32700.0
 """Of the whole numbers of 16 bits that entries of S are stored as, with a margin for rounding of the image."""
+
+SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
+LIFT = 2.0**600
+"""A power of two, exact, that makes any number below `SMALLEST_NORMAL` but zero a normal one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +159,7 @@ class CompiledCycle:
 
     In single precision the entries of S are stored as whole numbers of 16 bits, in a unit that bounds of the weights
     give: half the memory to read, which is what an application takes its time for. Networks in double precision keep
-    them as they are. Not for several threads at once: it has workspace of its own.
+    them as they are. Each thread has workspace of its own.
 
     Parameters
     ----------
@@ -176,14 +181,16 @@ class CompiledCycle:
         whole = bool(real == np.float32)
         counts = len(network.finest), len(network.coarser)
         plan = _plan(grid, network.coarsest, counts, (len(finest.offsets), len(coarser.offsets)))
-        self.table = plan.table
-        self.F, self.V, self.row, self.K = _pieces(
+        self.table, self._room = plan.table, (plan.vectors, plan.line)
+        self.F, V, row, self.K = _pieces(
             (plan.fields, real),
             (plan.vectors, real),
             (plan.line, real),
             (plan.entries, np.dtype("i2") if whole else real),
         )
-        self.V[...] = 0
+        V[...] = 0
+        self._local = threading.local()
+        self._local.workspace = V, row
         if not whole:
             self.K[...] = 0  # beyond the ends of lines, where it meets zeros
         self.units = np.ones((len(plan.grids), max(counts)))
@@ -228,6 +235,21 @@ class CompiledCycle:
                 D, T, fluid = self._coarser(D, T, fluid, plan.grids[depth + 1])
         self.inverse = _inverse(D, T).astype(real)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    def _workspace(self) -> tuple[Array, Array]:
+        """Return room for vectors, whose borders are zero, and for a line, of this thread."""
+        found: tuple[Array, Array] | None = getattr(self._local, "workspace", None)
+        if found is None:
+            found = np.zeros(self._room[0], self.F.dtype), np.empty(self._room[1], self.F.dtype)
+            self._local.workspace = found
+        return found
+
     @staticmethod
     def _coarser(D: Array, T: Array, fluid: Array, grid: tuple[int, int, int]) -> tuple[Array, Array, Array]:
         coarse = np.ones(grid), np.zeros((len(T), *grid)), np.zeros(grid)
@@ -264,14 +286,18 @@ class CompiledCycle:
             out[...] = np.nan
         elif size == 0.0:
             out[...] = 0.0
+        elif size < SMALLEST_NORMAL:  # its inverse would overflow
+            self.product_into(r * LIFT, out)
+            out /= LIFT
         else:
-            kernels.apply_cycle(
+            V, row = self._workspace()
+            spoilt = kernels.apply_cycle(
                 self.table,
                 self.units,
                 self.K,
                 self.F,
-                self.V,
-                self.row,
+                V,
+                row,
                 self.inverse,
                 self.scale,
                 1.0 / size,
@@ -279,6 +305,8 @@ class CompiledCycle:
                 size / self.unit,
                 out,
             )
+            if spoilt:
+                V[...] = 0  # borders that hold NaN would spoil whatever comes next
 
 
 def _pieces(*wanted: tuple[int, np.dtype[Any]]) -> list[Array]:
