@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import threading
 from typing import Any, cast, final
 
 import numpy as np
@@ -23,6 +24,13 @@ from .stencils import Offsets, cube
 
 LARGEST_ENTRY = 32700.0
 """Of the whole numbers of 16 bits that entries of S are stored as, with a margin for rounding of the image."""
+LEAST_LEFT = 1e-6
+"""Least part of the diagonal that may be left on a coarse level for entries of S to have 16 bits. An error u in S
+enters B as u² over that part, where E is about one half; u is 1e-5."""
+
+SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
+LIFT = 2.0**600
+"""A power of two, exact, that makes any number below `SMALLEST_NORMAL` but zero a normal one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,8 +161,9 @@ class CompiledCycle:
     """B of an `SPDCycle` for one operator, for piecewise constant transfers.
 
     In single precision the entries of S are stored as whole numbers of 16 bits, in a unit that bounds of the weights
-    give: half the memory to read, which is what an application takes its time for. Networks in double precision keep
-    them as they are. Not for several threads at once: it has workspace of its own.
+    give: half the memory to read, which is what an application takes its time for. They are kept as they are where
+    cells that become one are coupled to others by less than `LEAST_LEFT` of their diagonals, and in double precision.
+    Each thread has workspace of its own.
 
     Parameters
     ----------
@@ -173,17 +182,23 @@ class CompiledCycle:
         dim, grid = network.dim, level.grid
         finest, coarser = _weights_of(network)
         real = finest.W.dtype
-        whole = bool(real == np.float32)
         counts = len(network.finest), len(network.coarser)
         plan = _plan(grid, network.coarsest, counts, (len(finest.offsets), len(coarser.offsets)))
-        self.table = plan.table
-        self.F, self.V, self.row, self.K = _pieces(
+        padded = level.padded() if len(plan.grids) > 1 else level
+        D, T, fluid = (f[0].numpy() for f in (padded.diagonal, padded.faces, padded.fluid))
+        shape = plan.grids[0]
+        levels, left = _levels(D.reshape(shape), T.reshape(dim, *shape), fluid.reshape(shape), plan.grids)
+        whole = bool(real == np.float32) and left >= LEAST_LEFT
+        self.table, self._room = plan.table, (plan.vectors, plan.line)
+        self.F, V, row, self.K = _pieces(
             (plan.fields, real),
             (plan.vectors, real),
             (plan.line, real),
             (plan.entries, np.dtype("i2") if whole else real),
         )
-        self.V[...] = 0
+        V[...] = 0
+        self._local = threading.local()
+        self._local.workspace = V, row
         if not whole:
             self.K[...] = 0  # beyond the ends of lines, where it meets zeros
         self.units = np.ones((len(plan.grids), max(counts)))
@@ -192,14 +207,12 @@ class CompiledCycle:
         least = float(given.min())
         self.scale = np.sqrt((least / given).astype(real)).reshape(box)
         self.unit = least
-        padded = level.padded() if len(plan.grids) > 1 else level
-        D, T, fluid = (f[0].numpy() for f in (padded.diagonal, padded.faces, padded.fluid))
-        D, T, fluid = D.reshape(plan.grids[0]), T.reshape(dim, *plan.grids[0]), fluid.reshape(plan.grids[0])
         size = float(given.max())
-        for depth, row in enumerate(plan.table):
+        for depth, (row, (D, T, fluid)) in enumerate(zip(plan.table, levels, strict=True)):
             weights, last = coarser if depth else finest, depth == len(plan.table) - 1
             blocks = int(row[kernels.BLOCKS])
-            self.units[depth, :blocks] = weights.units[:blocks]
+            if whole:
+                self.units[depth, :blocks] = weights.units[:blocks]
             if depth or not last:
                 fields = int(row[kernels.FIELDS])
                 volume = D.shape[0] * D.shape[1] * (D.shape[2] + 2)
@@ -224,15 +237,23 @@ class CompiledCycle:
                     fields + (blocks + 2) * volume if depth else -1,
                     min(depth - 1, 1),
                 )
-            if not last:
-                D, T, fluid = self._coarser(D, T, fluid, plan.grids[depth + 1])
+        D, T, _ = levels[-1]
         self.inverse = _inverse(D, T).astype(real)
 
-    @staticmethod
-    def _coarser(D: Array, T: Array, fluid: Array, grid: tuple[int, int, int]) -> tuple[Array, Array, Array]:
-        coarse = np.ones(grid), np.zeros((len(T), *grid)), np.zeros(grid)
-        coarsen(D, T, fluid, *coarse)
-        return coarse
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    def _workspace(self) -> tuple[Array, Array]:
+        """Return room for vectors, whose borders are zero, and for a line, of this thread."""
+        found: tuple[Array, Array] | None = getattr(self._local, "workspace", None)
+        if found is None:
+            found = np.zeros(self._room[0], self.F.dtype), np.empty(self._room[1], self.F.dtype)
+            self._local.workspace = found
+        return found
 
     def fields(self, depth: int) -> LevelFields:
         """Return the fields of a level as they are stored, to look at."""
@@ -264,14 +285,18 @@ class CompiledCycle:
             out[...] = np.nan
         elif size == 0.0:
             out[...] = 0.0
+        elif size < SMALLEST_NORMAL:  # its inverse would overflow
+            self.product_into(r * LIFT, out)
+            out /= LIFT
         else:
-            kernels.apply_cycle(
+            V, row = self._workspace()
+            spoilt = kernels.apply_cycle(
                 self.table,
                 self.units,
                 self.K,
                 self.F,
-                self.V,
-                self.row,
+                V,
+                row,
                 self.inverse,
                 self.scale,
                 1.0 / size,
@@ -279,6 +304,8 @@ class CompiledCycle:
                 size / self.unit,
                 out,
             )
+            if spoilt:
+                V[...] = 0  # borders that hold NaN would spoil whatever comes next
 
 
 def _pieces(*wanted: tuple[int, np.dtype[Any]]) -> list[Array]:
@@ -294,6 +321,19 @@ def _pieces(*wanted: tuple[int, np.dtype[Any]]) -> list[Array]:
         memory[start : start + count * kind.itemsize].view(kind)
         for start, (count, kind) in zip(starts, wanted, strict=True)
     ]
+
+
+def _levels(
+    D: Array, T: Array, fluid: Array, grids: tuple[tuple[int, int, int], ...]
+) -> tuple[list[tuple[Array, Array, Array]], float]:
+    """Return D, T and mask of all levels, and the least part of the diagonal that is left on any, at most one."""
+    levels, whole, least = [(D, T, fluid)], D, 1.0
+    for grid in grids[1:]:
+        coarse, below = (np.ones(grid), np.zeros((len(T), *grid)), np.zeros(grid)), np.ones(grid)
+        least = min(least, coarsen(*levels[-1], whole, *coarse, below))
+        levels.append(coarse)
+        whole = below
+    return levels, least
 
 
 def _inverse(D: Array, T: Array) -> Array:

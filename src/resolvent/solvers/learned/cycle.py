@@ -13,7 +13,9 @@ sweep of Jacobi; training changes the weights, which are shared by all levels bu
 
 Departures from the published networks (doi:10.48550/arXiv.2310.00177): B_l is symmetric; coarse levels belong to the
 equation, by halved Galerkin sums of the couplings and not by pooled images; the coarsest is solved; C₀ and G are fields
-and not means; the image holds scaled couplings, so that one set of weights serves every level, grid and contrast.
+and not means; the image holds scaled couplings, so that one set of weights serves every level, grid and unit. It does
+not serve every contrast: on operators whose contrast is far from any in training, weights can be worse than those that
+training starts from.
 """
 
 from __future__ import annotations

@@ -211,16 +211,21 @@ def load(level, k, scale, factor, r, V):  # type: ignore[no-untyped-def]
 
 @helper
 def store(level, k, scale, factor, V, out):  # type: ignore[no-untyped-def]
-    """Write factor · scale · z of plane k of the first vector into `out`."""
+    """Write factor · scale · z of plane k of the first vector into `out`; return how many z are not finite."""
     planes, rows, cells = scale.shape
+    spoilt = 0
     if k >= planes:
-        return
+        return spoilt
     for j in range(rows):
         o, i = uint64((k * rows + j) * cells), uint64(vector_row(level, 0, k, j))
         flat = scale.reshape(-1)
         for step in range(cells):
             f = uint64(step)
             out[o + f] = flat[o + f] * (factor * V[i + f])
+        for step in range(cells):
+            z = V[i + uint64(step)]
+            spoilt += z - z != 0.0
+    return spoilt
 
 
 @helper
@@ -242,7 +247,11 @@ def go_down(level, below, units, K, F, V, row, first, scale, factor, r):  # type
 
 @helper
 def go_up(level, below, units, K, F, V, row, first, scale, factor, out):  # type: ignore[no-untyped-def]
-    """Replace the first vector of a level by its correction; on the first level store it in `out` too."""
+    """Replace the first vector of a level by its correction; on the first level store it in `out` too.
+
+    Returns how many of those stored are not finite.
+    """
+    spoilt = 0
     planes, blocks, n = level[PLANES], level[BLOCKS], line_length(level) - 2
     for step in range(planes + blocks):
         if step < planes:
@@ -254,7 +263,8 @@ def go_up(level, below, units, K, F, V, row, first, scale, factor, out):  # type
                 combine_line(F, field_row(level, block, k, 0), V, vector_row(level, block, k, 0), units[block], row, n)
         k = step - blocks
         if first and k >= 0:
-            store(level, k, scale, factor, V, out)
+            spoilt += store(level, k, scale, factor, V, out)
+    return spoilt
 
 
 @helper
@@ -280,7 +290,9 @@ def solve_coarsest(level, inverse, V, row):  # type: ignore[no-untyped-def]
 
 @compiled
 def apply_cycle(table, units, K, F, V, row, inverse, scale, into, r, outof, out):  # type: ignore[no-untyped-def]
-    """Write outof · scale · B (into · scale · r) into `out`.
+    """Write outof · scale · B (into · scale · r) into `out`; return how many of its entries are not finite.
+
+    Whatever is not finite on the way ends there, since no product of it is: then borders of V may hold NaN.
 
     Parameters
     ----------
@@ -297,7 +309,7 @@ def apply_cycle(table, units, K, F, V, row, inverse, scale, into, r, outof, out)
     scale : (planes, rows, cells) array
     r, out : (n,) arrays
     """
-    last = len(table) - 1
+    last, spoilt = len(table) - 1, 0
     for depth in range(last):
         go_down(table[depth], table[depth + 1], units[depth], K, F, V, row, depth == 0, scale, into, r)
     if last == 0:
@@ -306,9 +318,10 @@ def apply_cycle(table, units, K, F, V, row, inverse, scale, into, r, outof, out)
     solve_coarsest(table[last], inverse, V, row)
     if last == 0:
         for k in range(scale.shape[0]):
-            store(table[0], k, scale, outof, V, out)
+            spoilt += store(table[0], k, scale, outof, V, out)
     for depth in range(last - 1, -1, -1):
-        go_up(table[depth], table[depth + 1], units[depth], K, F, V, row, depth == 0, scale, outof, out)
+        spoilt += go_up(table[depth], table[depth + 1], units[depth], K, F, V, row, depth == 0, scale, outof, out)
+    return spoilt
 
 
 @compiled

@@ -70,11 +70,14 @@ def mark_domain(D, T, negligible, fluid):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def coarsen(D, T, fluid, coarse_D, coarse_T, coarse_fluid):  # type: ignore[no-untyped-def]
+def coarsen(D, T, fluid, whole, coarse_D, coarse_T, coarse_fluid, coarse_whole):  # type: ignore[no-untyped-def]
     """Write half the Galerkin operator of piecewise constants on 2^dim cells, see `Level.coarser`.
 
-    Coarse fields may have cells beyond the last pairs, which are left as they are.
+    Coarse fields may have cells beyond the last pairs, which are left as they are. `whole` is what D would be if cells
+    were coupled to those of other blocks as to those of their own, D itself on the finest level. Returns the least
+    coarse D / whole: the inverse is the square of what transfers multiply an error of the finest level by, over 4.
     """
+    least = np.inf
     planes, rows, cells = D.shape
     dim = len(T)
     each = dim - 1  # rows that become one
@@ -82,11 +85,13 @@ def coarsen(D, T, fluid, coarse_D, coarse_T, coarse_fluid):  # type: ignore[no-u
         for R in range(rows // each):
             for C in range(cells // 2):
                 total, number, within, z_face, y_face, x_face = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+                sum_whole = 0.0
                 for k in range(2 * P, 2 * P + 2):
                     for j in range(each * R, each * R + each):
                         for i in range(2 * C, 2 * C + 2):
                             total += D[k, j, i] * fluid[k, j, i]
                             number += fluid[k, j, i]
+                            sum_whole += whole[k, j, i] * fluid[k, j, i]
                         within += T[dim - 1, k, j, 2 * C]
                         x_face += T[dim - 1, k, j, 2 * C + 1]
                     if dim == 3:
@@ -99,10 +104,14 @@ def coarsen(D, T, fluid, coarse_D, coarse_T, coarse_fluid):  # type: ignore[no-u
                 inside = number > 0.0 and diagonal > 0.0
                 coarse_D[P, R, C] = diagonal if inside else 1.0
                 coarse_fluid[P, R, C] = 1.0 if inside else 0.0
+                coarse_whole[P, R, C] = 0.25 * sum_whole
+                if inside:
+                    least = min(least, diagonal / (0.25 * sum_whole))
                 coarse_T[0, P, R, C] = 0.5 * z_face
                 coarse_T[dim - 1, P, R, C] = 0.5 * x_face
                 if dim == 3:
                     coarse_T[1, P, R, C] = 0.5 * y_face
+    return least
 
 
 @compiled
