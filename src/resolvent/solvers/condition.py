@@ -216,7 +216,7 @@ class _Pair:
                 )
 
     def refusal(self, fault: str) -> StructureError:
-        """Return the error for a spectrum that is not positive; raise that for A ≠ Aᴴ or M ≠ Mᴴ where it is the cause."""
+        """Return the error for a spectrum that is not positive; raise another where A ≠ Aᴴ or M ≠ Mᴴ is the cause."""
         self.refuse_what_is_not_self_adjoint()
         return StructureError(f"{self.A!r} {fault}")
 
