@@ -108,6 +108,8 @@ def build_schedule(given: str | dict[str, Any] | Schedule) -> Schedule:
     """Return a schedule from its name, or from a dict with its name and options."""
     if isinstance(given, Schedule):
         return given
+    if not isinstance(given, str | dict):
+        raise ValueError(f"a schedule is a name, or a mapping with a name and options, got {given!r}")
     options: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
     known = {f.name for f in dataclasses.fields(Schedule)}
     unknown = sorted(set(options) - known)
