@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from ..datasets.family import Family
 from ..operators.neural.model import check_among, check_whole, plain
 from .data.normalisers import Kind
 from .losses import Loss, build_loss
@@ -185,6 +186,13 @@ def _check_correction(options: Any) -> None:
             f"correction is a mapping with family and perhaps {', '.join(known[1:])}, such as "
             f'{{"family": "darcy2d", "steps": 2}}, got {options!r}'
         )
+    for name, kinds, wanted in (
+        ("family", (str, Mapping, Family), "a name, or a mapping with it and options"),
+        ("inputs", (list, tuple), "a list of names of fields"),
+        ("constants", (Mapping, type(None)), "a mapping of names to fields"),
+    ):
+        if not isinstance(options.get(name, () if name == "inputs" else None), kinds):
+            raise ValueError(f"{name} of a correction is {wanted}, got {options[name]!r}")
     Correction(**options)
 
 

@@ -54,8 +54,8 @@ class Schedule:
     def __post_init__(self) -> None:
         check_among("schedule", self.name, get_args(Name))
         check_among("per", self.per, ("step", "epoch"))
-        if not 0.0 <= self.warmup < 1.0:
-            raise ValueError(f"warmup is a part of the run, from 0 to below 1, got {self.warmup}")
+        if not (isinstance(self.warmup, int | float) and 0.0 <= self.warmup < 1.0):
+            raise ValueError(f"warmup is a part of the run, from 0 to below 1, got {self.warmup!r}")
         check_whole("period", self.period)
         check_whole("patience of a schedule", self.patience, 0)
         for name in ("div", "final_div", "gamma"):
