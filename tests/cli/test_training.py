@@ -114,6 +114,7 @@ def test_a_model_of_one_step_is_rolled_out(run, flow, tmp_path):
     with (tmp_path / "t.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert run("evaluate", out, flow, "--rollout", "2", "--stride", "1").exit_code == 0
     assert all(np.isfinite(float(value)) for row in rows for key, value in row.items() if "error" in key or "l2" in key)
 
 
@@ -157,7 +158,16 @@ def test_what_does_not_fit_is_refused(refused, darcy, flow, trained, tmp_path):
         2, "epochs is given by --epochs, not by --set|--epochs 5", "train", darcy, "--out", out, "--set", "epochs=5"
     )
     given = ["train", darcy, "--out", out, "--lr", "1e-3", "--set", "lr=0.1"]
-    refused(2, "lr is given by --lr, not by --set|--lr 0.1", *given)
+    assert "write" not in refused(2, "lr is given twice, by --lr and by --set|leave one of them out", *given)
+    refused(2, "write --compile instead", "train", darcy, "--out", out, "--set", "compile=true")
+    off = refused(
+        2, "compile is given by --compile|leave it out", "train", darcy, "--out", out, "--set", "compile=false"
+    )
+    assert "write" not in off
+    listed = refused(2, "did you mean patience", "train", darcy, "--out", out, "--set", "patient=1")
+    assert not any(f"{name}," in listed for name in ("epochs", "seed", "device", "compile", "ddp"))
+    for name in ("correction", "stages"):
+        refused(2, f"{name} is a|mapping|got 3", "train", darcy, "--out", out, "--set", f"{name}=3")
     refused(2, "training has no option fractions", "train", darcy, "--out", out, "--set", "fractions=[0.2,0.1]")
     refused(2, "--set expects key=value|--set ema=0.999", "train", darcy, "--out", out, "--set", "clip")
     refused(2, "build it with --option c_in=1", "train", darcy, "--out", out, "--option", "c_in=2")

@@ -153,6 +153,51 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_model(pairs, tm
     assert torch.load(tmp_path / "last.pt", weights_only=True)["state"]["epoch"] == 1
 
 
+def test_what_is_kept_is_named_where_it_is(pairs, tmp_path):
+    class Late(torch.nn.Module):
+        """Multiplies what the model gives by NaN from a call of training on."""
+
+        def __init__(self, good):
+            super().__init__()
+            self.left = good
+
+        def forward(self, x):
+            self.left -= self.training
+            return x * (float("nan") if self.left < 0 else 1.0)
+
+    for good, kept in ((4, True), (0, False)):
+        model = tiny()
+        model.project = torch.nn.Sequential(model.project, Late(good))
+        with pytest.raises(NonFiniteError) as caught:
+            fitted(pairs, tmp_path / str(good), model=model)
+        assert ("best.pt keeps" in str(caught.value)) == (tmp_path / str(good) / "best.pt").exists() == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"correction": 3}, "correction is a mapping with family"),
+        ({"correction": {"steps": 2}}, "correction is a mapping with family"),
+        ({"correction": {"family": "darcy2d", "stepps": 2}}, "perhaps steps, inputs, constants"),
+        ({"correction": {"family": 3}}, "family of a correction is a name"),
+        ({"correction": {"family": "darcy2d", "inputs": 3}}, "inputs of a correction"),
+        ({"correction": {"family": "darcy2d", "constants": 3}}, "constants of a correction"),
+        ({"loss": 3}, "a loss is a name"),
+        ({"metric": None}, "a loss is a name"),
+        ({"schedule": {"name": "cosine", "warmup": "long"}}, "warmup is a part"),
+        ({"stages": 3}, "stages is a list of mappings"),
+        ({"stages": {"stride": 2, "epochs": 1}}, "into a list"),
+        ({"stages": ["coarse"]}, "stages is a list of mappings"),
+        ({"schedule": 3}, "a schedule is a name"),
+        ({"clip": "small"}, "clip is the largest norm"),
+        ({"ema": "long"}, "ema is the decay"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        TrainingConfig(**options)
+
+
 def test_model_and_data_that_do_not_fit(pairs):
     with pytest.raises(ValueError, match="built for 2 input channels, and arrays has 1: build it with c_in=1"):
         fitted(pairs, model=tiny(c_in=2))

@@ -102,7 +102,7 @@ def report(error: BaseException, ctx: Any, arguments: Sequence[str]) -> int:
     if ctx.invoked_subcommand and (not isinstance(error, InputError) or error.__cause__ is not None):
         # What the library says is in the words of Python.
         command = ctx.command.get_command(ctx, ctx.invoked_subcommand)
-        message, hint = (in_options(text, command) for text in (diagnosis.message, diagnosis.hint))
+        message, hint = (in_options(text, command, arguments) for text in (diagnosis.message, diagnosis.hint))
         diagnosis = dataclasses.replace(diagnosis, message=message, hint=hint)
     _print(diagnosis)
     return diagnosis.code

@@ -47,7 +47,7 @@ def evaluate(
     for target, endings in ((plot, PICTURES), (spectrum, PICTURES), (csv, (".csv",))):
         if target is not None:
             check_target(target, endings, data)
-    if rollout is not None and stride:
+    if rollout is not None and set(stride or []) - {1}:
         raise InputError("--rollout goes on the whole grid, and --stride asks for others", "leave one of them out")
     tables = []
     for number, path in enumerate(data):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,7 +86,7 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     given |= {"epochs": epochs, "seed": seed, "device": device, "compile": compile_, "ddp": ddp}
     settings = parse_options(setting or [], "ema=0.999", "--set")
-    _check_once(settings, given)
+    _check_settings(settings, given, [field.name for field in dataclasses.fields(TrainingConfig)])
     settings |= given
     TrainingConfig.of(settings)  # before the data are read
     options = parse_options(option or [], "width=64")
@@ -116,13 +117,29 @@ def train(
         write_pairs({"file": path})
 
 
-def _check_once(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise InputError for a setting that has an option of its own, by which it is given already."""
-    for name in settings:
+_OPTIONS_ALONE = ("epochs", "seed", "device", "compile", "ddp")
+"""Settings that --set does not take: their options have a value where nothing is typed."""
+
+
+def _check_settings(settings: Mapping[str, Any], given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise InputError for a setting that there is not, that is not for --set, or that its own option gives already."""
+    from .registry import nearest
+
+    offered = [name for name in known if name not in _OPTIONS_ALONE]
+    for name, value in settings.items():
+        option = f"--{name.replace('_', '-')}"
+        if name in _OPTIONS_ALONE:
+            instead = f"write {option}" if value is True else f"write {option} {value}"
+            hint = "leave it out" if value is False else f"{instead} instead of --set {name}"
+            raise InputError(f"{name} is given by {option}, not by --set", hint)
         if name in given:
-            option = f"--{name.replace('_', '-')}"
-            example = option if isinstance(settings[name], bool) else f"{option} {settings[name]}"
-            raise InputError(f"{name} is given by {option}, not by --set", f"write {example}")
+            raise InputError(f"{name} is given twice, by {option} and by --set", "leave one of them out")
+        if name not in offered:
+            near = nearest(name, offered)
+            raise InputError(
+                f"training has no option {name}: expected some of {', '.join(offered)}",
+                f"did you mean {near}?" if near else "choose from this list",
+            )
 
 
 def _check_folder(out: Path) -> None:

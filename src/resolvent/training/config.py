@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from ..datasets.family import Family
 from ..operators.neural.model import check_among, check_whole, plain
 from .data.normalisers import Kind
 from .losses import Loss, build_loss
@@ -118,16 +120,16 @@ class TrainingConfig:
         check_among("y_normaliser", self.y_normaliser, get_args(Kind))
         check_among("boundary", self.boundary, ("auto", "none", "zero"))
         check_among("amp", self.amp, AMP)
-        if self.ema is not None and not 0.0 < self.ema < 1.0:
-            raise ValueError(f"ema is the decay of an average, between 0 and 1, got {self.ema}")
-        if self.clip is not None and not self.clip > 0.0:
-            raise ValueError(f"clip is the largest norm of a gradient, above 0, got {self.clip}")
+        if self.ema is not None and not (isinstance(self.ema, int | float) and 0.0 < self.ema < 1.0):
+            raise ValueError(f"ema is the decay of an average, between 0 and 1, got {self.ema!r}")
+        if self.clip is not None and not (isinstance(self.clip, int | float) and self.clip > 0.0):
+            raise ValueError(f"clip is the largest norm of a gradient, above 0, got {self.clip!r}")
         if self.patience is not None:
             check_whole("patience", self.patience)
         loss = build_loss(self.loss)
         build_loss(self.metric)
         if self.correction is not None:
-            Correction(**self.correction)
+            _check_correction(self.correction)
         if self.loss_space == "encoded" and (loss.needs_inputs or self.correction is not None):
             raise ValueError(
                 "a residual and a correction are of fields in their own units: they need loss_space='physical'"
@@ -137,7 +139,13 @@ class TrainingConfig:
 
     def _check_stages(self) -> None:
         taken = 0
-        for stage in self.stages:
+        stages: Any = self.stages
+        if not isinstance(stages, list | tuple) or not all(isinstance(stage, Mapping) for stage in stages):
+            raise ValueError(
+                f'stages is a list of mappings such as {{"stride": 2, "epochs": 10}}, got {stages!r}: put a single '
+                "one into a list too"
+            )
+        for stage in stages:
             if not {"stride", "epochs"} <= set(stage) <= {"stride", "epochs", "batch_size"}:
                 raise ValueError(f"a stage has stride, epochs and perhaps batch_size, got {sorted(stage)}")
             for name, value in stage.items():
@@ -168,6 +176,24 @@ class TrainingConfig:
         if unknown:
             raise ValueError(f"training has no option {', '.join(unknown)}: expected some of {', '.join(known)}")
         return cls(**options)
+
+
+def _check_correction(options: Any) -> None:
+    """Raise ValueError unless these make a `Correction`."""
+    known = [name for name in inspect.signature(Correction).parameters if name != "self"]
+    if not isinstance(options, Mapping) or "family" not in options or not set(options) <= set(known):
+        raise ValueError(
+            f"correction is a mapping with family and perhaps {', '.join(known[1:])}, such as "
+            f'{{"family": "darcy2d", "steps": 2}}, got {options!r}'
+        )
+    for name, kinds, wanted in (
+        ("family", (str, Mapping, Family), "a name, or a mapping with it and options"),
+        ("inputs", (list, tuple), "a list of names of fields"),
+        ("constants", (Mapping, type(None)), "a mapping of names to fields"),
+    ):
+        if not isinstance(options.get(name, () if name == "inputs" else None), kinds):
+            raise ValueError(f"{name} of a correction is {wanted}, got {options[name]!r}")
+    Correction(**options)
 
 
 RECIPES: dict[str, dict[str, Any]] = {

@@ -54,8 +54,8 @@ class Schedule:
     def __post_init__(self) -> None:
         check_among("schedule", self.name, get_args(Name))
         check_among("per", self.per, ("step", "epoch"))
-        if not 0.0 <= self.warmup < 1.0:
-            raise ValueError(f"warmup is a part of the run, from 0 to below 1, got {self.warmup}")
+        if not (isinstance(self.warmup, int | float) and 0.0 <= self.warmup < 1.0):
+            raise ValueError(f"warmup is a part of the run, from 0 to below 1, got {self.warmup!r}")
         check_whole("period", self.period)
         check_whole("patience of a schedule", self.patience, 0)
         for name in ("div", "final_div", "gamma"):
@@ -108,6 +108,8 @@ def build_schedule(given: str | dict[str, Any] | Schedule) -> Schedule:
     """Return a schedule from its name, or from a dict with its name and options."""
     if isinstance(given, Schedule):
         return given
+    if not isinstance(given, str | dict):
+        raise ValueError(f"a schedule is a name, or a mapping with a name and options, got {given!r}")
     options: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
     known = {f.name for f in dataclasses.fields(Schedule)}
     unknown = sorted(set(options) - known)

@@ -336,7 +336,8 @@ class _Run:
 
     def _non_finite(self, what: str, step: int, row: int = -1) -> NonFiniteError:
         where = f" for sample {row} of {self.pairs.about['source']}" if row >= 0 else ""
-        kept = f"; {self.out / checkpoint.BEST} keeps the best model" if self.out is not None else ""
+        best = None if self.out is None or self.state.best_content is None else self.out / checkpoint.BEST
+        kept = "" if best is None else f"; {best} keeps the best model"
         return NonFiniteError(
             f"the {what} is not finite{where} in epoch {self.state.epoch + 1}, update {step}: lower lr "
             f"(now {self.config.lr:g}), or set clip{kept}"

@@ -1,5 +1,6 @@
 """Files, refusals, the gate, guesses and spaces."""
 
+import dataclasses
 import itertools
 import types
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from resolvent.operators import Props
-from resolvent.solvers import CG, IC, DeflatedCG, FlexibleCG, Sequence
+from resolvent.operators import Props, StructureError
+from resolvent.solvers import CG, IC, ILU, DeflatedCG, FlexibleCG, Recipe, Sequence
 from resolvent.solvers.learned import (
     DCDM,
     DeflationNetwork,
@@ -129,8 +130,59 @@ def test_gate_counts_the_share_of_the_setup(learned, make, monkeypatch):
         # Each part takes one tick of this clock: a set-up, a solve, and all the probes together.
         assert v.setup_seconds == 1.0 and v.incumbent_seconds == 1.0 / solves + 1.0
         assert v.open == (1.0 / solves + v.apply_seconds * v.predicted_iterations < v.incumbent_seconds)
+
+
+def test_gate_takes_the_least_of_three_setups(learned, make, monkeypatch):
+    A, _ = make(32)
+    # The probes; three set-ups of the network; three of the incumbent; the second solve with it.
+    lasted = iter([1.0, 9.0, 2.0, 5.0, 7.0, 8.0, 3.0, 4.0])
+    clock = {"now": 0.0, "ticks": 0}
+
+    def read():
+        clock["now"] += next(lasted) if clock["ticks"] % 2 else 0.5
+        clock["ticks"] += 1
+        return clock["now"]
+
+    monkeypatch.setattr(gate, "time", types.SimpleNamespace(perf_counter=read))
+    v = Gated(learned, solves=2)(A).verdict
+    assert v.setup_seconds == 2.0 and v.incumbent_seconds == 3.0 / 2 + 4.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusing(Recipe):
+    """Takes no operator."""
+
+    def __call__(self, A):
+        raise StructureError("Refusing takes no operator")
+
+
+def test_gate_keeps_the_network_where_the_incumbent_cannot(learned, make):
+    A, b = make(32)
+    for incumbent, seconds, words in (
+        (ILU(1e-1), None, "CG needs M = Mᴴ"),
+        (Refusing(), None, "Refusing takes no operator"),
+        (Refusing(), 0.0, "Refusing takes no operator"),
+    ):
+        M = Gated(learned, incumbent, incumbent_seconds=seconds)(A)
+        assert M.verdict.open and "the incumbent cannot take the operator" in M.verdict.reason
+        assert words in M.verdict.reason and CG().solve(A, b, M=M).converged
+    useless = Learned(Noise(torch.nan), "any", (8, 64))
+    with pytest.raises(StructureError, match="Refusing"):
+        Gated(useless, Refusing())(A)
+    # Behind the gate ILU is what it is.
+    with pytest.raises(StructureError, match="not self-adjoint"):
+        CG().solve(A, b, M=Gated(learned, ILU(1e-1), incumbent_seconds=0.0))
+
+
+def test_options_of_the_gate_are_checked(learned):
     with pytest.raises(ValueError, match="solves"):
         Gated(learned, solves=0)
+    for rtol in (0.0, 1.0, -1e-8, float("nan"), "small"):
+        with pytest.raises(ValueError, match="rtol"):
+            Gated(learned, rtol=rtol)
+    for seconds in (-1.0, float("nan"), float("inf"), "fast"):
+        with pytest.raises(ValueError, match="incumbent_seconds"):
+            Gated(learned, incumbent_seconds=seconds)
 
 
 def test_gate_closes_within_three_probes_on_a_useless_network(make):

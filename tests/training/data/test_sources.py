@@ -224,3 +224,17 @@ def test_tensors_of_this_package_have_its_coordinates(tmp_path, options):
     for wrong in ("[]", "{", json.dumps({**json.loads(record.read_text()), "family": "none"})):
         record.write_text(wrong)
         assert "assumed" in as_pairs(tmp_path / "set").about["coordinates"]
+
+
+def test_targets_beside_a_dataset_are_refused(darcy):
+    y = np.zeros((20, 1, 17, 17))
+    with datasets.open(darcy) as stored:
+        for data in (darcy, str(darcy), stored):
+            with pytest.raises(
+                ValueError, match=r"y goes with an array of inputs, and the data are a dataset \(.*h5\)"
+            ):
+                as_pairs(data, y)
+    with pytest.raises(ValueError, match="a mapping, which brings its own: leave y out"):
+        as_pairs({"x": y, "y": y}, y)
+    with pytest.raises(ValueError, match="x must be an array of numbers, got str"):
+        as_pairs(("x.h5", y))

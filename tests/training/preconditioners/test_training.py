@@ -145,6 +145,8 @@ def test_a_resumed_run_is_the_run(samples, tmp_path):
     assert set(whole.validation) == {"residual", "energy", "plain", "reduction"}
     with pytest.raises(CheckpointError, match="another run"):
         train_preconditioner(SPDCycle(dim=2), samples, dataclasses.replace(config, lr=1e-2), out=tmp_path)
+    with pytest.raises(CheckpointError, match="another run"):
+        train_preconditioner(SPDCycle(dim=2), dataclasses.replace(samples, b=-samples.b), config, out=tmp_path)
     train_preconditioner(SPDCycle(dim=2), samples, dataclasses.replace(config, epochs=1), out=tmp_path, resume=False)
 
 

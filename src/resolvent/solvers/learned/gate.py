@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from typing import final
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ...operators import Array, LinearOperator, Props, StructureError
 from ..krylov.cg import CG
 from ..krylov.flexible_cg import FlexibleCG
 from ..preconditioners.ic import IC
-from ..preconditioners.recipe import Recipe, is_whole
+from ..preconditioners.recipe import Recipe, is_number, is_whole, known_not_self_adjoint
 from .operator import LearnedOperator
 from .recipe import Learned
 
@@ -21,6 +22,8 @@ PROBES = 3
 """Steps that have to reduce the residual, each of them."""
 LOOK = 12
 """Steps from whose mean reduction the iterations are predicted: the first few are faster than the rest."""
+SETUPS = 3
+"""Set-ups of which the least time counts: one may fall to an interruption, or compile."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Verdict:
     apply_seconds, predicted_iterations, setup_seconds : float
         Of the learned preconditioner; NaN if it was refused before.
     incumbent_seconds : float
-        Of a solve with the incumbent and its share of the set-up.
+        Of a solve with the incumbent and its share of the set-up; NaN if the incumbent cannot take the operator.
     """
 
     open: bool
@@ -56,6 +59,11 @@ class GatedOperator(LinearOperator):
     def __init__(self, M: LinearOperator, verdict: Verdict) -> None:
         super().__init__(M.shape, M.dtype, props=M.props, grid=M.grid, device=M.device)
         self.M, self.verdict = M, verdict
+
+    @property
+    def not_self_adjoint(self) -> bool:
+        """Whether CG must not use it."""
+        return known_not_self_adjoint(self.M)
 
     def _parts(self) -> tuple[LinearOperator, ...]:
         return (self.M,)
@@ -78,8 +86,9 @@ class Gated(Recipe):
     Three steps with it must each reduce the residual of a white right-hand side; and the seconds of a product and an
     application, times the iterations that the reduction of the first steps predicts, must stay below those of a solve
     with the incumbent, set-up counted on both sides. Training is not: it is spent. Where the network cannot take the
-    operator at all, it is the incumbent too, and the verdict says why. The tests cost up to twelve steps, and two
-    set-ups and solves with the incumbent unless its seconds are given.
+    operator at all, it is the incumbent too, and the verdict says why; where the incumbent cannot, or CG cannot use it,
+    the network that passed the first test takes part whatever it costs. The tests cost up to twelve steps and three
+    set-ups, and three set-ups and two solves with the incumbent unless its seconds are given.
 
     Parameters
     ----------
@@ -116,6 +125,11 @@ class Gated(Recipe):
     def __post_init__(self) -> None:
         if not is_whole(self.solves, 1):
             raise ValueError(f"solves must be a whole number ≥ 1, got {self.solves!r}")
+        if not (is_number(self.rtol) and 0.0 < self.rtol < 1.0):
+            raise ValueError(f"rtol must lie between 0 and 1, got {self.rtol!r}")
+        known = self.incumbent_seconds
+        if known is not None and not (is_number(known) and known >= 0.0):
+            raise ValueError(f"incumbent_seconds must be a finite number ≥ 0, got {known!r}")
 
     def __call__(self, A: LinearOperator) -> GatedOperator:
         """Build what passes for A."""
@@ -124,7 +138,14 @@ class Gated(Recipe):
         except (StructureError, ValueError) as error:
             return GatedOperator(self.incumbent(A), Verdict(False, f"refused: {error}", 0))
         verdict = self._judge(A, M)
-        return GatedOperator(M if verdict.open else self.incumbent(A), verdict)
+        if not verdict.open:
+            try:
+                return GatedOperator(self.incumbent(A), verdict)
+            except StructureError as error:
+                if math.isnan(verdict.setup_seconds):
+                    raise  # the network is of no use either
+                verdict = dataclasses.replace(verdict, open=True, reason=_without_incumbent(error))
+        return GatedOperator(M, verdict)
 
     def claims(self, A: LinearOperator) -> Props:
         """Return what M claims whichever it is."""
@@ -148,21 +169,34 @@ class Gated(Recipe):
             return Verdict(False, "most steps were made without the network, whose directions were of no use", PROBES)
         rate = math.log(norms[0] / max(norms[-1], np.finfo(float).tiny)) / (len(norms) - 1)
         iterations = -math.log(self.rtol) / rate if rate > 0.0 else math.inf
-        # The second of each: what the first one compiles is no part of the cost.
-        begin = time.perf_counter()
-        self.learned(A)
-        setup = time.perf_counter() - begin
+        setup, _ = _least(lambda: self.learned(A))
         known = self.incumbent_seconds
         if known is None:
-            CG(rtol=self.rtol).prepare(A, self.incumbent).solve(b)
+            try:
+                share, prepared = _least(lambda: CG(rtol=self.rtol).prepare(A, self.incumbent))
+            except StructureError as error:
+                return Verdict(True, _without_incumbent(error), len(norms) - 1, seconds, iterations, setup)
+            prepared.solve(b)  # what the first solve compiles is no part of the cost
             begin = time.perf_counter()
-            prepared = CG(rtol=self.rtol).prepare(A, self.incumbent)
-            middle = time.perf_counter()
             prepared.solve(b)
-            known = (middle - begin) / self.solves + time.perf_counter() - middle
+            known = share / self.solves + time.perf_counter() - begin
         opens = setup / self.solves + seconds * iterations < known
         reason = (
             f"set-up of {setup:.1e} s for {self.solves}, {iterations:.0f} iterations of {seconds:.1e} s, against "
             f"{known:.1e} s of the incumbent"
         )
         return Verdict(opens, reason, len(norms) - 1, seconds, iterations, setup, known)
+
+
+def _least(set_up: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the least seconds of some set-ups, and what the last one made."""
+    least, made = math.inf, None
+    for _ in range(SETUPS):
+        begin = time.perf_counter()
+        made = set_up()
+        least = min(least, time.perf_counter() - begin)
+    return least, made
+
+
+def _without_incumbent(error: StructureError) -> str:
+    return f"the incumbent cannot take the operator: {error}"

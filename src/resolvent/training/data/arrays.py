@@ -19,7 +19,10 @@ def from_arrays(
     tensors = []
     for name, values in (("x", x), ("y", y)):
         # A copy of arrays: they may be read-only, and change later.
-        tensor = torch.as_tensor(values if isinstance(values, torch.Tensor) else np.array(values)).detach().cpu()
+        copy = values if isinstance(values, torch.Tensor) else np.array(values)
+        if isinstance(copy, np.ndarray) and copy.dtype.kind not in "biufc":
+            raise ValueError(f"{name} must be an array of numbers, got {type(values).__name__} of {copy.dtype}")
+        tensor = torch.as_tensor(copy).detach().cpu()
         if tensor.is_complex():
             raise ValueError(f"{name} is complex: give real and imaginary part as two channels")
         if tensor.ndim < 2 or len(tensor) == 0:

@@ -59,6 +59,10 @@ def as_pairs(
         _refuse(of_fields | of_arrays | {"y": y is not None, "geometry": geometry is not None}, "pairs that are made")
         return data
     if y is not None:
+        if isinstance(data, str | Path | datasets.Dataset | datasets.ForeignSet):
+            _refuse({"y": True}, "a dataset", f" ({getattr(data, 'path', data)})")
+        if isinstance(data, Mapping):
+            _refuse({"y": True}, "a mapping, which brings its own")
         data = (data, y)
     if isinstance(data, Mapping):
         if not {"x", "y"} <= set(data):

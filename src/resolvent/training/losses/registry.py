@@ -97,6 +97,8 @@ def build_loss(spec: LossSpec) -> Loss:
         return spec
     if isinstance(spec, str):
         return _named(spec, {})
+    if not isinstance(spec, Mapping | Sequence):
+        raise ValueError(f"a loss is a name, a mapping or a list of them, got {spec!r}")
     if isinstance(spec, Mapping):
         options = dict(spec)
         if "loss" not in options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import time
 from pathlib import Path
@@ -99,11 +100,12 @@ class TrainedPreconditioner:
     Attributes
     ----------
     network : PreconditionerNetwork
-        With the weights of the least validation loss, on the host.
+        With the weights of the least validation loss, on the host. What is compared after each epoch is the loss on
+        `JUDGED` times `residuals` of each operator held out, on all of them where a batch has all.
     history : list of dict
         A row for each epoch.
     validation : dict
-        Each loss on the operators held out.
+        Each loss on the operators held out, all residuals of them.
     seconds : float
         Of training, earlier parts of a resumed run included.
     hashes : dict
@@ -154,7 +156,7 @@ def train_preconditioner(
     NonFiniteError
         If the loss is; the last epoch's checkpoint is kept.
     CheckpointError
-        If `out` holds the run of another network or configuration.
+        If `out` holds the run of another network, configuration, operators or residuals.
     ValueError
         For a network of another dimension, or `reduction` with one that is not linear.
     """
@@ -179,6 +181,7 @@ def train_preconditioner(
     recorder = None
     identity = {"network": type(network).__name__, "options": network.options, "config": dataclasses.asdict(config)}
     identity["hashes"] = list(samples.hashes)
+    identity["residuals"] = hashlib.sha256(np.ascontiguousarray(samples.b.numpy()).tobytes()).hexdigest()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         recorder = CSVRecorder(folder / "log.csv")
