@@ -153,7 +153,7 @@ def condition_number(
         if step >= check or invariant or step == last:
             check += max(4, check // 8)
             smallest, largest, errors = _ends(alphas, betas, beta)
-            rounding = n * float(np.finfo(np.float64).eps) * largest
+            rounding = 10.0 * float(np.sqrt(n) * np.finfo(np.float64).eps) * largest
             if smallest < -rounding:
                 raise pair.refusal(f"is not positive definite: the smallest Ritz value is {smallest * unit:.2g}")
             if smallest <= rounding:
