@@ -156,20 +156,25 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
     cases = [c for c in dict.fromkeys(r["case"] for r in rows) if c.startswith("inside")]
     shown = [c for c in cases if "2-D" in c and "u = 0" in c][-1:] + [c for c in cases if "3-D" in c][-1:] or cases[-1:]
-    figure, axes = plt.subplots(1, len(shown), figsize=(7.5 * len(shown), 5.8), squeeze=False)
-    N = np.logspace(0, 6, 200)
+    figure, axes = plt.subplots(1, len(shown), figsize=(8.5 * len(shown), 5.2), squeeze=False)
+    colours = dict(zip(BASELINES, plt.get_cmap("tab20").colors, strict=False))
+    N = np.logspace(0, 5, 200)
     for ax, case in zip(axes[0], shown, strict=True):
-        for row in rows:
-            if row["case"] != case or row["tolerance"] != 1e-8 or row["failed"]:
-                continue
+        here = [row for row in rows if row["case"] == case and row["tolerance"] == 1e-8 and not row["failed"]]
+        # The legend lists them from the dearest to the cheapest, as the lines end.
+        for row in sorted(here, key=lambda row: -row["setup seconds"] - row["solve seconds"]):
             each = row["setup seconds"] + row["solve seconds"]
             invested = row["data seconds"] + row["training seconds"]
-            style: dict[str, Any] = {"lw": 2.2, "ls": "-"} if invested else {"lw": 1.0, "ls": "--"}
+            style: dict[str, Any] = {"lw": 2.5, "ls": "-", "color": "black"}
+            if row["method"] in colours:
+                style = {"lw": 1.3, "ls": "--", "color": colours[row["method"]]}
+            elif row["method"] not in (CYCLE_2D, CYCLE_3D):
+                style["ls"] = ":"
             ax.loglog(N, invested + N * each, label=row["method"], **style)
         ax.set(
             title=f"{case}, to 1e-8", xlabel="number of solves, geometry new in each", ylabel="seconds, all included"
         )
-        ax.legend(fontsize=7)
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         ax.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path.with_suffix(".png"), dpi=120)
