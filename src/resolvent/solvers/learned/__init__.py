@@ -3,8 +3,8 @@
 `SPDCycle` and what belongs to it are trained on solves (``resolvent.training.preconditioners``); `NeuralPreconditioner`
 and `NeuralGuess` take any network that was trained to map a coefficient and a right-hand side to the solution.
 
-They are arms among others: `Gated` lets one take part only where it pays. Around the obstacles it was trained on, `SPDCycle`
-takes as long as the best classical method on squares and half as long on cubes of 64³, elsewhere longer; others, DCDM
+They are arms among others: `Gated` lets one take part only where it pays. Around obstacles as in its training,
+`SPDCycle` takes as long as the best classical method on squares and half as long on 64³, elsewhere longer; others, DCDM
 and operators trained as surrogates among them, never paid (``benchmarks/learned.py``, ``benchmarks/neural_guess.py``).
 """
 

@@ -161,11 +161,11 @@ class SPDCycle(PreconditionerNetwork):
     bytes an offset and 4 a diagonal. Gradients of the weights flow through `prepare`. Weights suit the couplings of the
     operators they were trained on, in any scale; the number of cells is free.
 
-    Trained for half a minute of one core on operators of 64² with obstacles, it needs 8 to 13 iterations of CG to 1e-8 on
-    32² to 512², where the cycle needs 20 to 24 before training; trained on 24³, 9 to 14 on 16³ to 64³. A solve, set-up
-    included, is then as fast as one by `MultigridCG` on squares, and takes half of its time on 64³ and around dense
-    obstacles; without obstacles, and for coefficients that it was not trained on, `MultigridCG` is faster. Contrast of
-    1e4 that it was not trained on costs more iterations than no training (``benchmarks/learned.py``).
+    Trained for half a minute of one core on operators of 64² with obstacles, it needs 8 to 13 iterations of CG to 1e-8
+    on 32² to 512², where the cycle needs 20 to 24 before training; trained on 24³, 9 to 14 on 16³ to 64³. A solve,
+    set-up included, is then as fast as one by `MultigridCG` on squares, and takes half of its time on 64³ and around
+    dense obstacles; without obstacles, and for coefficients that it was not trained on, `MultigridCG` is faster.
+    Contrast of 1e4 that it was not trained on costs more iterations than no training (``benchmarks/learned.py``).
 
     Examples
     --------

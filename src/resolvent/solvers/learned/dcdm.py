@@ -41,8 +41,8 @@ class DCDM(PreconditionerNetwork):
 
     By the published loss, ``loss="residual"``, and minutes of one core it takes as many iterations as CG, or more; by
     the energy that is left, ``loss="energy"``, on mixtures of Ritz vectors and residuals of its own iteration, a ninth
-    of CG's on 64² and a seventh on 256², with one model for each. An iteration costs more than a hundred times as much as
-    one of CG on a CPU, and more than a whole solve by multigrid: it does not pay (``benchmarks/learned.py``).
+    of CG's on 64² and a seventh on 256², with one model for each. An iteration costs more than a hundred times as much
+    as one of CG on a CPU, and more than a whole solve by multigrid: it does not pay (``benchmarks/learned.py``).
 
     References
     ----------
