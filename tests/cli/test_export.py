@@ -81,6 +81,19 @@ def test_refusals(refused, dataset_path, tmp_path):
     refused(2, "call it a.hdf5", "export", dataset_path, "-f", "pdebench", "-o", tmp_path / "a.h5")
     refused(2, "steady must be", "export", dataset_path, "-f", "the_well", "-o", out, "--steady", "never")
     refused(2, "missing option|--format", "export", dataset_path, "-o", out)
+    for name, option, value in (("pdebench", "--steady", "limit"), ("neuraloperator", "--loader", "multi")):
+        refused(
+            2,
+            f"not for --format {name}|leave {option} out",
+            "export",
+            dataset_path,
+            "-f",
+            name,
+            "-o",
+            out,
+            option,
+            value,
+        )
     assert not out.exists()
 
 

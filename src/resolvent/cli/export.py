@@ -76,6 +76,9 @@ def export(
     from .progress import samples_shown
 
     _check_format(data, format_)
+    _check_options(
+        format_, {"--name": name is not None, "--steady": steady != "fields", "--loader": loader != "single"}
+    )
     if format_ in MODEL_FORMATS:
         _export_model(data, format_, out, overwrite)
         return
@@ -113,6 +116,13 @@ def _export_model(model: Path, name: str, out: Path, overwrite: bool) -> None:
             "file": out,
         }
     )
+
+
+def _check_options(name: str, given: dict[str, bool]) -> None:
+    """Raise InputError for an option that a format has no use for."""
+    for option, formats in (("--name", FORMATS), ("--steady", ("the_well",)), ("--loader", ("pdebench",))):
+        if given[option] and name not in formats:
+            raise InputError(f"{option} is for {', '.join(formats)}, not for --format {name}", f"leave {option} out")
 
 
 def _check_format(data: Path, name: str) -> None:
