@@ -1,13 +1,16 @@
-"""Streams without systems: costs that a function tells, played by the rules of `OnlineTuner`."""
+"""Streams without systems, costs that a function tells, played by the rules of `OnlineTuner`; and one system."""
 
 import itertools
 
 import numpy as np
+import scipy.sparse as sp
 
+from resolvent.operators import SPD, Sparse
 from resolvent.solvers import SOR
 from resolvent.solvers.tuning import Arm, OnlineTuner
 
 FAILED = "DIVERGED"
+SIDE = 16
 
 
 class Clock:
@@ -72,3 +75,9 @@ def true_total(cost, arm, rounds):
 def runs(values):
     """Return values without repetitions of neighbours."""
     return [value for value, _ in itertools.groupby(values)]
+
+
+def laplacian(shift=0.0, side=SIDE):
+    T = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(side, side))
+    eye = sp.eye_array(side)
+    return Sparse(sp.csr_array(sp.kron(T, eye) + sp.kron(eye, T) + shift * sp.eye_array(side**2)), props=SPD)

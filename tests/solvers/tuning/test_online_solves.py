@@ -10,7 +10,6 @@ import scipy.sparse as sp
 from resolvent.datasets.families.darcy import Darcy2D
 from resolvent.operators import SPD, Ensemble, LinearOperator, Props, Sparse, StructureError
 from resolvent.solvers import (
-    AMG,
     CG,
     GMRES,
     IC,
@@ -28,13 +27,7 @@ from resolvent.solvers import (
 )
 from resolvent.solvers.tuning import Arm, EpsilonGreedy, OnlineTuner, standard_arms
 
-SIDE = 16
-
-
-def laplacian(shift=0.0, side=SIDE):
-    T = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(side, side))
-    eye = sp.eye_array(side)
-    return Sparse(sp.csr_array(sp.kron(T, eye) + sp.kron(eye, T) + shift * sp.eye_array(side**2)), props=SPD)
+from .mock_streams import SIDE, laplacian
 
 
 def stream(count, seed=0):
@@ -325,55 +318,6 @@ def test_arms_are_values():
         Arm("cg")
     with pytest.raises(ValueError, match="warm_start must be"):
         Arm(CG(), warm_start="yesterday")
-
-
-def convection(side=SIDE, wind=4.0):
-    T = sp.diags_array([-1.0 - wind, 2.0 + wind, -1.0], offsets=[-1, 0, 1], shape=(side, side))
-    eye = sp.eye_array(side)
-    return sp.csr_array(sp.kron(T, eye) + sp.kron(eye, T))
-
-
-KINDS = {
-    "definite": laplacian,
-    "nonsymmetric": convection,
-    "indefinite": lambda: Sparse(laplacian(-1.0).matrix, props=Props.SYMMETRIC),
-    "complex": lambda: sp.csr_array(laplacian().matrix * (1.0 + 0.1j) - 0.5 * sp.eye_array(SIDE**2)),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_standard_arms_suit_the_system(kind):
-    A = KINDS[kind]()
-    arms = standard_arms(A, rtol=1e-6, maxiter=3_000)
-    assert 12 <= len(arms) <= 40
-    assert len({arm.name for arm in arms}) == len(arms)
-    assert {arm.solver.rtol for arm in arms} == {1e-6} and arms[0].solver.maxiter is None
-    b, solved = np.ones(SIDE**2), 0
-    for arm in arms:
-        result = arm.sequence().solve(A, b)  # valid: nothing raises
-        solved += result.converged
-    assert arms[0].sequence().solve(A, b).converged
-    assert solved >= len(arms) // 2
-
-
-def test_standard_arms_leave_out_what_does_not_fit():
-    def methods(*args, **options):
-        return {type(arm.solver).__name__ for arm in standard_arms(*args, **options)}
-
-    definite, little = methods(laplacian()), methods(laplacian(), memory=1.0)
-    assert "Direct" in definite and "Direct" not in little
-    assert "MINRES" in methods(KINDS["indefinite"]()) and "CG" not in methods(KINDS["indefinite"]())
-    assert not {"CG", "MINRES", "DeflatedCG"} & methods(convection())
-    assert not [arm for arm in standard_arms(laplacian()) if isinstance(arm.M, AMG)], "too small for it"
-    assert [arm for arm in standard_arms(laplacian(side=64)) if isinstance(arm.M, AMG)]
-    from resolvent.operators import Function
-
-    matrix = laplacian().matrix
-    free = standard_arms(Function(matrix.shape, lambda X: matrix @ X, props=SPD))
-    assert len(free) >= 12
-    assert {type(arm.M) for arm in free} == {type(None)}
-    with pytest.raises(ValueError, match="square"):
-        standard_arms(sp.csr_array(np.ones((3, 4))))
 
 
 # Work units

@@ -208,13 +208,13 @@ class CompiledCycle:
         self.scale = np.sqrt((least / given).astype(real)).reshape(box)
         self.unit = least
         size = float(given.max())
-        for depth, (row, (D, T, fluid)) in enumerate(zip(plan.table, levels, strict=True)):
+        for depth, (entry, (D, T, fluid)) in enumerate(zip(plan.table, levels, strict=True)):
             weights, last = coarser if depth else finest, depth == len(plan.table) - 1
-            blocks = int(row[kernels.BLOCKS])
+            blocks = int(entry[kernels.BLOCKS])
             if whole:
                 self.units[depth, :blocks] = weights.units[:blocks]
             if depth or not last:
-                fields = int(row[kernels.FIELDS])
+                fields = int(entry[kernels.FIELDS])
                 volume = D.shape[0] * D.shape[1] * (D.shape[2] + 2)
                 level_fields(
                     D,
@@ -231,7 +231,7 @@ class CompiledCycle:
                     self.units[depth],
                     whole,
                     self.K,
-                    int(row[kernels.STENCILS]),
+                    int(entry[kernels.STENCILS]),
                     self.F,
                     fields,
                     fields + (blocks + 2) * volume if depth else -1,
@@ -311,8 +311,8 @@ class CompiledCycle:
 def _pieces(*wanted: tuple[int, np.dtype[Any]]) -> list[Array]:
     """Return arrays of given sizes and types in one piece of memory.
 
-    The system takes pages back when several large arrays are let go of, and to get them anew for the next operator
-    takes as long as to compute what goes there; one piece is kept.
+    The system takes pages back when several large arrays are let go of, and gives them anew at the next operator, page
+    by page as they are touched; one piece is kept.
     """
     ends = list(itertools.accumulate(-(-count * kind.itemsize // 64) * 64 for count, kind in wanted))
     memory = np.empty(ends[-1], np.uint8)

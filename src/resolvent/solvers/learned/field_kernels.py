@@ -7,17 +7,11 @@ ring of three, so that it is never written to memory.
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numba
 import numpy as np
 from numba import uint64
 
-_njit: Any = numba.njit  # whose annotations do not know all of its options
-_options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-compiled = _njit(**_options)
-helper = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
+from .cycle_kernels import compiled, helper
 
 TAPS = 7
 """Numbers of the image that are taken in at once, for three fields: what the registers hold weights for."""

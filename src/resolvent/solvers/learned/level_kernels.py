@@ -11,8 +11,9 @@ from typing import Any
 import numba
 import numpy as np
 
+from .cycle_kernels import compiled
+
 _njit: Any = numba.njit  # whose annotations do not know all of its options
-compiled = _njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 _finite = _njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
 """For entries that are known to be finite: only without NaN is a maximum vectorised."""
 

@@ -113,27 +113,20 @@ class ImageField(torch.nn.Module):
 
 
 def image_fields(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Return β_o + Σ_{c,δ} W_{o,c,δ} img_c[v + δ] for weights (fields, channels, 3, …) and biases (fields,).
+    """Return β_o + Σ_{c,δ} W_{o,c,δ} img_c[v + δ] for weights (fields, channels, 3, …) and biases (fields,)."""
+    return convolved(image, weight, bias, 1)
 
-    In three dimensions without gradients, a row of cells at a time as one product of matrices: on a CPU the convolution
-    of torch takes three times as long for so few channels.
+
+def convolved(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, padding: int) -> torch.Tensor:
+    """Return the convolution of x (B, channels, *grid), with zeros beyond the boundary.
+
+    On one thread torch does not give a single sample to oneDNN, which is many times faster in three dimensions.
     """
-    if image.ndim == 5 and image.device.type == "cpu" and not torch.is_grad_enabled():
-        return _by_slabs(image, weight, bias)
-    convolution = CONVOLUTIONS[image.ndim - 2]
+    single = len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
+    dim = x.ndim - 2
+    if single and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(x, weight, bias, [padding] * dim, [1] * dim, [1] * dim, 1)
+    convolution = CONVOLUTIONS[dim]
     assert convolution is not None
-    fields: torch.Tensor = convolution(image, weight, bias, padding=1)
-    return fields
-
-
-def _by_slabs(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Return the fields of (B, C, nx, ny, nz), the neighbourhoods of one plane of cells gathered at a time."""
-    B, C, *grid = image.shape
-    padded = torch.nn.functional.pad(image, (1,) * 6)
-    rows = weight.flatten(1)
-    fields = image.new_empty(B, len(rows), *grid)
-    for x in range(grid[0]):
-        planes = padded[:, :, x : x + 3].unfold(3, 3, 1).unfold(4, 3, 1)  # (B, C, 3, ny, nz, 3, 3)
-        columns = planes.permute(0, 1, 2, 5, 6, 3, 4).reshape(B, C * 27, -1)
-        fields[:, :, x] = torch.baddbmm(bias[:, None], rows.expand(B, -1, -1), columns).unflatten(2, grid[1:])
-    return fields
+    y: torch.Tensor = convolution(x, weight, bias, padding=padding)
+    return y
